@@ -1,0 +1,163 @@
+"""Every fault, its response and its text; and the exception tree.
+
+GatewayError
+├── Theirs            the other side is at fault
+│   ├── Unreachable   no connection or no answer in time
+│   ├── Refused       it answered, and said no
+│   └── Malformed     it answered with something that cannot be true
+└── Ours
+    ├── Misuse        a caller broke a contract
+    └── ConfigError   site.toml cannot be run; the text says where and what to write instead
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class GatewayError(Exception):
+    """Root of all errors that cross a file."""
+
+
+class Theirs(GatewayError):
+    """The other side is at fault."""
+
+
+class Unreachable(Theirs):
+    """No connection, or no answer in time."""
+
+
+class Refused(Theirs):
+    """The other side answered and said no."""
+
+
+class Malformed(Theirs):
+    """The other side sent something that cannot be true."""
+
+
+class Ours(GatewayError):
+    """We are at fault."""
+
+
+class Misuse(Ours):
+    """A caller broke a contract."""
+
+
+class ConfigError(Ours):
+    """site.toml cannot be run; the text says where and what to write instead."""
+
+
+class Response(StrEnum):
+    """What a fault does to the ladder while it is raised."""
+
+    NOTE = "note"
+    DEVICE_TO_ZERO = "device_to_zero"
+    NO_DISCHARGE = "no_discharge"
+    SITE_TO_SAFE = "site_to_safe"
+
+
+class FaultCode(StrEnum):
+    DEVICE_UNREACHABLE = "device_unreachable"
+    DEVICE_FAULT = "device_fault"
+    DEVICE_REFUSED = "device_refused"
+    SETPOINT_NOT_FOLLOWED = "setpoint_not_followed"
+    IMPLAUSIBLE_READING = "implausible_reading"
+    GRID_METER_STALE = "grid_meter_stale"
+    FAIL_SAFE_UNPROVEN = "fail_safe_unproven"
+    CAN_BUS_LOST = "can_bus_lost"
+    VEHICLE_FAULT = "vehicle_fault"
+    VEHICLE_SILENT = "vehicle_silent"
+    INSULATION = "insulation"
+    CONTACTOR_WELDED = "contactor_welded"
+    VEHICLE_INCOMPATIBLE = "vehicle_incompatible"
+    RULE_FAILED = "rule_failed"
+    LIMITS_CONFLICT = "limits_conflict"
+    TICK_OVERRUN = "tick_overrun"
+    SERVICES_LOST = "services_lost"
+    JOURNAL_UNWRITABLE = "journal_unwritable"
+    PLAN_STALE = "plan_stale"
+    GRID_EVENT_REJECTED = "grid_event_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultText:
+    """Response of the ladder, what the owner reads, and what the owner can do."""
+
+    response: Response
+    text: str
+    remedy: str
+
+
+FAULTS: dict[FaultCode, FaultText] = {
+    FaultCode.DEVICE_UNREACHABLE: FaultText(
+        Response.DEVICE_TO_ZERO,
+        "The device does not answer.",
+        "Check its power and its network cable; control resumes by itself when it answers.",
+    ),
+    FaultCode.DEVICE_FAULT: FaultText(
+        Response.DEVICE_TO_ZERO, "The device reports a fault of its own.", "Read the device's display or manual for the code."
+    ),
+    FaultCode.DEVICE_REFUSED: FaultText(
+        Response.NOTE,
+        "The device refused an order.",
+        "Check that remote control is enabled in the device and that no other system commands it.",
+    ),
+    FaultCode.SETPOINT_NOT_FOLLOWED: FaultText(
+        Response.NOTE,
+        "The device acknowledged an order but does something else.",
+        "Look for a second controller, or a limit set in the device itself.",
+    ),
+    FaultCode.IMPLAUSIBLE_READING: FaultText(
+        Response.NOTE, "A reading was impossible and was ignored.", "Check wiring and register map when it keeps coming back."
+    ),
+    FaultCode.GRID_METER_STALE: FaultText(
+        Response.SITE_TO_SAFE,
+        "The grid meter is silent: charging is reduced to what is safe without it, discharging has stopped.",
+        "Check the grid meter and its connection.",
+    ),
+    FaultCode.FAIL_SAFE_UNPROVEN: FaultText(
+        Response.NO_DISCHARGE,
+        "This device could go on discharging after the gateway's death, so it is not allowed to discharge.",
+        "Set the device's own communication timeout to 60 s or less.",
+    ),
+    FaultCode.CAN_BUS_LOST: FaultText(
+        Response.DEVICE_TO_ZERO, "The CAN bus to the car is down.", "Check the CAN adapter and the charging cable."
+    ),
+    FaultCode.VEHICLE_FAULT: FaultText(
+        Response.DEVICE_TO_ZERO, "The car ended the session with a fault.", "Unplug, wait a minute, plug in again; then look for the car's warning lamp."
+    ),
+    FaultCode.VEHICLE_SILENT: FaultText(
+        Response.DEVICE_TO_ZERO, "The car stopped talking during a session.", "Unplug and plug in again."
+    ),
+    FaultCode.INSULATION: FaultText(
+        Response.DEVICE_TO_ZERO, "The insulation test of the cable failed.", "Do not use the charger; call an electrician."
+    ),
+    FaultCode.CONTACTOR_WELDED: FaultText(
+        Response.DEVICE_TO_ZERO,
+        "The car's contactor may be welded: the connector stays locked.",
+        "Do not force the connector; switch the charger off at its breaker and call service.",
+    ),
+    FaultCode.VEHICLE_INCOMPATIBLE: FaultText(
+        Response.DEVICE_TO_ZERO, "Car and charger do not fit.", "Compare the voltage and current ranges of both."
+    ),
+    FaultCode.RULE_FAILED: FaultText(
+        Response.DEVICE_TO_ZERO, "A control rule failed; its device was set to its safe value.", "Please report this with the log."
+    ),
+    FaultCode.LIMITS_CONFLICT: FaultText(
+        Response.NOTE, "Two limits contradict each other; the higher one is kept.", "Check the site's limits."
+    ),
+    FaultCode.TICK_OVERRUN: FaultText(
+        Response.NOTE, "The control loop is running late.", "Look for other heavy programs on this machine."
+    ),
+    FaultCode.SERVICES_LOST: FaultText(
+        Response.NOTE, "Planning and interface are down; control goes on with the last wishes until they expire.", "They restart by themselves; look at the log when they do not."
+    ),
+    FaultCode.JOURNAL_UNWRITABLE: FaultText(
+        Response.NOTE, "The journal cannot be written; control is not affected.", "Free disk space or check the disk."
+    ),
+    FaultCode.PLAN_STALE: FaultText(
+        Response.NOTE, "There is no valid plan; the site runs on self-consumption.", "Check the price source."
+    ),
+    FaultCode.GRID_EVENT_REJECTED: FaultText(
+        Response.NOTE, "A utility's call could not be understood and was set aside.", "Tell the utility; the reason is shown with the call."
+    ),
+}
