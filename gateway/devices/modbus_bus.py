@@ -1,0 +1,234 @@
+"""One Modbus TCP connection: whole answers or an error of ours, in bounded time (reference/modbus.md 7).
+
+The only file that imports pymodbus. A read is asked twice at most; a write is sent once, because nobody knows what an
+unanswered write did. Addresses are the 0-based numbers on the wire.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ModbusPDU
+
+from gateway.devices import Sink
+from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
+
+LOGGER = logging.getLogger(__name__)
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+
+READ_TRIES = 2
+BUSY_PAUSE_S = 0.1
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+BUSY = frozenset({5, 6})
+NOBODY_BEHIND = frozenset({10, 11})
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledged, still working",
+    6: "busy",
+    10: "no path behind the Modbus gateway",
+    11: "no answer behind the Modbus gateway",
+}
+
+type Ask = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+
+
+class _Busy(Refused):
+    """The device asks to come again later."""
+
+
+class ModbusBus:
+    """One connection to one unit. Every call raises Unreachable, Refused or Malformed; after Unreachable, connect anew."""
+
+    def __init__(self, host: str, port: int, unit: int, *, timeout_s: float = 1.0) -> None:
+        self.name = f"{host}:{port} unit {unit}"
+        self._host = host
+        self._port = port
+        self._unit = unit
+        self._timeout_s = timeout_s
+        self._client: AsyncModbusTcpClient | None = None
+        self._asking: asyncio.Timeout | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the TCP connection stands."""
+        return self._client is not None and self._client.connected
+
+    async def connect(self) -> None:
+        """Open the connection, replacing an old one. Raises Unreachable."""
+        self.close()
+        client = AsyncModbusTcpClient(
+            self._host,
+            port=self._port,
+            timeout=self._timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=self._connection_changed,
+        )
+        if not await client.connect():
+            raise Unreachable(f"{self.name}: no connection")
+        self._client = client
+
+    def close(self) -> None:
+        """Close the connection; a call under way ends with Unreachable at once."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+            self._connection_changed(False)
+
+    async def read_holding(self, address: int, count: int) -> tuple[int, ...]:
+        """Read ``count`` (1..125) holding registers (function 3)."""
+        return _registers(
+            await self._read(lambda c: c.read_holding_registers(address, count=count, device_id=self._unit)),
+            count,
+        )
+
+    async def read_input(self, address: int, count: int) -> tuple[int, ...]:
+        """Read ``count`` (1..125) input registers (function 4)."""
+        return _registers(
+            await self._read(lambda c: c.read_input_registers(address, count=count, device_id=self._unit)),
+            count,
+        )
+
+    async def read_coils(self, address: int, count: int) -> tuple[bool, ...]:
+        """Read ``count`` (1..2000) coils (function 1)."""
+        return _bits(
+            await self._read(lambda c: c.read_coils(address, count=count, device_id=self._unit)), count
+        )
+
+    async def read_discrete(self, address: int, count: int) -> tuple[bool, ...]:
+        """Read ``count`` (1..2000) discrete inputs (function 2)."""
+        return _bits(
+            await self._read(lambda c: c.read_discrete_inputs(address, count=count, device_id=self._unit)),
+            count,
+        )
+
+    async def write_registers(self, address: int, values: Sequence[int]) -> None:
+        """Write 1..123 holding registers (function 16), once."""
+        await self._ask(lambda c: c.write_registers(address, list(values), device_id=self._unit))
+
+    async def write_coil(self, address: int, on: bool) -> None:
+        """Write one coil (function 5), once."""
+        await self._ask(lambda c: c.write_coil(address, on, device_id=self._unit))
+
+    async def write_and_verify(self, address: int, values: Sequence[int]) -> None:
+        """Write holding registers once and read them back. Raises Refused when the device kept something else."""
+        await self.write_registers(address, values)
+        kept = await self.read_holding(address, len(values))
+        if kept != tuple(values):
+            raise Refused(f"{self.name}: wrote {list(values)} at {address}, the device kept {list(kept)}")
+
+    async def _read(self, ask: Ask) -> ModbusPDU:
+        """Ask; where the answer is missing or "busy", ask once more."""
+        for _ in range(READ_TRIES - 1):
+            try:
+                return await self._ask(ask, last=False)
+            except _Busy:
+                await asyncio.sleep(BUSY_PAUSE_S)
+            except Unreachable:
+                if not self.connected:
+                    raise
+        return await self._ask(ask)
+
+    async def _ask(self, ask: Ask, *, last: bool = True) -> ModbusPDU:
+        """Send one request, one at a time; an unanswered ``last`` one closes the connection."""
+        async with self._turn:
+            client = self._client
+            if client is None or not client.connected:
+                raise Unreachable(f"{self.name}: not connected")
+            try:
+                async with asyncio.timeout(self._timeout_s) as self._asking:
+                    answer = await ask(client)
+            except TimeoutError, ModbusException, OSError:
+                if last or not client.connected:
+                    self.close()
+                raise Unreachable(f"{self.name}: no answer") from None
+            finally:
+                self._asking = None
+        self._judge(answer)
+        return answer
+
+    def _judge(self, answer: ModbusPDU) -> None:
+        if not answer.isError():
+            return
+        code = answer.exception_code
+        said = f"{self.name}: {EXCEPTIONS.get(code, 'exception')} ({code})"
+        if code in BUSY:
+            raise _Busy(said)
+        if code in NOBODY_BEHIND:
+            raise Unreachable(said)
+        raise Refused(said)
+
+    def _connection_changed(self, connected: bool) -> None:
+        """End the call under way as soon as its connection is lost, instead of at its timeout."""
+        if not connected and self._asking is not None and not self._asking.expired():
+            self._asking.reschedule(asyncio.get_running_loop().time())
+
+
+def _registers(answer: ModbusPDU, count: int) -> tuple[int, ...]:
+    if len(answer.registers) != count:
+        raise Malformed(f"asked for {count} registers, got {len(answer.registers)}")
+    return tuple(answer.registers)
+
+
+def _bits(answer: ModbusPDU, count: int) -> tuple[bool, ...]:
+    """Cut the padding to whole bytes off."""
+    if len(answer.bits) != (count + 7) // 8 * 8:
+        raise Malformed(f"asked for {count} bits, got {len(answer.bits)}")
+    return tuple(answer.bits[:count])
+
+
+async def keep_connected(
+    bus: ModbusBus,
+    sink: Sink,
+    begin: Callable[[], Awaitable[None]],
+    serve: Callable[[], Awaitable[None]],
+    *,
+    first_pause_s: float = FIRST_PAUSE_S,
+) -> None:
+    """Run a device's connection until cancelled: connect, ``begin``, ``serve``, and again with growing pauses.
+
+    ``begin`` proves that the device answers (it reads its identity); ``serve`` polls until it raises. Whatever of
+    Theirs they raise counts as loss: DEVICE_UNREACHABLE is raised and logged once, cleared and logged once.
+    """
+    lost, pause_s = False, first_pause_s
+    clock = asyncio.get_running_loop().time
+    try:
+        while True:
+            answered_at = None
+            try:
+                await bus.connect()
+                await begin()
+                answered_at = clock()
+                sink.clear(FaultCode.DEVICE_UNREACHABLE)
+                if lost:
+                    LOGGER.info("%s answers again", bus.name)
+                lost = False
+                await serve()
+            except* Theirs as group:
+                reason = _first(group)
+                sink.fault(FaultCode.DEVICE_UNREACHABLE, str(reason))
+                if not lost:
+                    LOGGER.warning("lost %s: %s", bus.name, reason)
+                lost = True
+            bus.close()
+            held = answered_at is not None and clock() - answered_at > pause_s
+            pause_s = first_pause_s if held else pause_s
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+    finally:
+        bus.close()
+
+
+def _first(group: BaseExceptionGroup[Theirs]) -> BaseException:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
