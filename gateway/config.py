@@ -1,0 +1,241 @@
+"""site.toml → frozen dataclasses, strictly: an unknown key, a wrong type or an impossible value is one line that says
+where it stands and what to write instead. Units are in the keys; secrets are given by file path."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gateway.faults import ConfigError
+
+_UNITS = {
+    "_w": "watts", "_a": "amperes", "_v": "volts", "_wh": "watt-hours", "_s": "seconds", "_pct": "percent, 0 to 100",
+    "_hz": "hertz", "_kw": "kilowatts",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTable:
+    name: str
+    serial: str
+    time_zone: str
+    state_dir: Path = Path("state")
+
+    def check(self, where: str) -> None:
+        """Refuse a time zone that does not exist."""
+        try:
+            ZoneInfo(self.time_zone)
+        except ZoneInfoNotFoundError, ValueError:
+            raise ConfigError(f"{where}.time_zone: {self.time_zone!r} is no time zone; write one like \"Europe/Amsterdam\"") from None
+
+
+@dataclass(frozen=True, slots=True)
+class GridTable:
+    """The grid connection. ``blind_draw_w`` is what may be drawn by all DERs together while the grid meter is silent."""
+
+    main_fuse_a: float
+    phases: int = 3
+    nominal_voltage_v: float = 230.0
+    import_limit_w: float | None = None
+    export_limit_w: float | None = None
+    blind_draw_w: float = 1400.0
+
+    def check(self, where: str) -> None:
+        """Refuse limits that no house has."""
+        if self.phases not in (1, 3):
+            raise ConfigError(f"{where}.phases: {self.phases} is not possible; write 1 or 3")
+        within(self.main_fuse_a, 6, 400, f"{where}.main_fuse_a")
+        within(self.nominal_voltage_v, 90, 260, f"{where}.nominal_voltage_v")
+        for key in ("import_limit_w", "export_limit_w"):
+            if (value := getattr(self, key)) is not None:
+                within(value, 0, 1_000_000, f"{where}.{key}")
+        within(self.blind_draw_w, 0, 100_000, f"{where}.blind_draw_w")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTable:
+    bind: str = "127.0.0.1"
+    port: int = 0
+    advertise: bool = True
+
+    def check(self, where: str) -> None:
+        """Refuse a port that does not exist."""
+        within(self.port, 0, 65535, f"{where}.port")
+
+
+@dataclass(frozen=True, slots=True)
+class PricesTable:
+    """``file`` is a CSV of starts_at (RFC 3339), import_per_kwh, export_per_kwh, reread when it changes."""
+
+    file: Path
+    currency: str = "EUR"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTable:
+    """One ``[devices.<id>]`` table: what every room may know; ``rest`` is decoded by the driver."""
+
+    id: str
+    driver: str
+    name: str
+    rest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    site: SiteTable
+    grid: GridTable
+    devices: Mapping[str, DeviceTable]
+    api: ListenTable = field(default_factory=lambda: ListenTable(port=8443))
+    utility: ListenTable | None = None
+    prices: PricesTable | None = None
+    path: Path = Path("site.toml")
+
+    @property
+    def state_dir(self) -> Path:
+        """Absolute folder of everything the gateway keeps."""
+        return self.path.parent.resolve() / self.site.state_dir
+
+
+def load(path: Path) -> SiteConfig:
+    """Read and check the whole of site.toml. Raises ConfigError with one line per first thing wrong."""
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `python -m gateway simulate` writes an example") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return parse(tables, path)
+
+
+def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConfig:
+    """Check the tables of a site; relative paths are relative to the file. Raises ConfigError."""
+    known = [f.name for f in dataclasses.fields(SiteConfig) if f.name != "path"]
+    for key in tables:
+        if key not in known:
+            raise ConfigError(f"[{key}]: unknown table{_meant(key, known)}")
+    for key in ("site", "grid", "devices"):
+        if key not in tables:
+            raise ConfigError(f"[{key}]: missing; every site has it (docs/operations.md shows one)")
+    devices = {name: _device(name, table, path.parent) for name, table in _table(tables["devices"], "devices").items()}
+    prices = decode(PricesTable, tables["prices"], "prices") if "prices" in tables else None
+    return SiteConfig(
+        site=decode(SiteTable, tables["site"], "site"),
+        grid=decode(GridTable, tables["grid"], "grid"),
+        devices=devices,
+        api=decode(ListenTable, tables["api"], "api") if "api" in tables else ListenTable(port=8443),
+        utility=decode(ListenTable, tables["utility"], "utility") if "utility" in tables else None,
+        prices=dataclasses.replace(prices, file=path.parent.resolve() / prices.file) if prices else None,
+        path=path,
+    )
+
+
+def _device(name: str, table: Any, folder: Path) -> DeviceTable:
+    where = f"devices.{name}"
+    if not name.isidentifier() or not name.islower():
+        raise ConfigError(f"[{where}]: write the name in small letters, digits and underscores")
+    rest = dict(_table(table, where))
+    driver = rest.pop("driver", None)
+    if not isinstance(driver, str):
+        raise ConfigError(f"{where}.driver: missing; write the driver's name, for example \"meter.eastron_sdm630\"")
+    if rest.get("can_interface") == "slcan" and isinstance(rest.get("can_channel"), str):
+        rest["can_channel"] = str(folder.resolve() / rest["can_channel"])
+    title = rest.setdefault("name", name)
+    if not isinstance(title, str):
+        raise ConfigError(f"{where}.name: write a text in quotes")
+    return DeviceTable(id=name, driver=driver, name=title, rest=rest)
+
+
+def within(value: float, low: float, high: float, where: str) -> None:
+    """Raise ConfigError unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        raise ConfigError(f"{where}: {value:g} is impossible; write {low:g} to {high:g}")
+
+
+def decode[T](cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Decode a TOML table into the frozen dataclass ``cls``; calls its ``check(where)`` if it has one. Raises ConfigError."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in _table(table, where).items():
+        if key not in fields:
+            raise ConfigError(f"{where}.{key}: unknown key{_meant(key, list(fields))}")
+        values[key] = _value(hints[key], value, f"{where}.{key}")
+    for name, f in fields.items():
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}.{name}: missing; write {_wanted(hints[name], name)}")
+    decoded = cls(**values)
+    check = getattr(decoded, "check", None)
+    if check is not None:
+        check(where)
+    return decoded
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        if len(kinds := [a for a in arguments if a is not types.NoneType]) == 1:
+            return _value(kinds[0], value, where)
+    elif origin is tuple:
+        if isinstance(value, list) and len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        if isinstance(value, list) and len(arguments) == len(value):
+            return tuple(_value(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
+    elif origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return {k: _value(arguments[1], v, f"{where}.{k}") for k, v in _table(value, where).items()}
+    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return decode(hint, value, where)
+    elif isinstance(hint, type):
+        return _scalar(hint, value, where)
+    raise ConfigError(f"{where}: {value!r} does not fit; write {_wanted(hint, where)}")
+
+
+def _scalar(hint: type, value: Any, where: str) -> Any:
+    if issubclass(hint, StrEnum) and isinstance(value, str):
+        if value in [member.value for member in hint]:
+            return hint(value)
+        raise ConfigError(f"{where}: {value!r} is unknown; write one of: {', '.join(hint)}")
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint in (str, bool, time) and isinstance(value, hint):
+        return value
+    raise ConfigError(f"{where}: {value!r} does not fit; write {_wanted(hint, where)}")
+
+
+def _wanted(hint: Any, where: str) -> str:
+    unit = next((text for suffix, text in _UNITS.items() if where.endswith(suffix)), "")
+    kinds = [a for a in typing.get_args(hint) if a is not types.NoneType] or [hint]
+    if typing.get_origin(hint) is tuple:
+        return "a list in brackets"
+    names = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false", Path: "a path in quotes", time: "a time like 07:30:00"}
+    kind = kinds[0]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"one of: {', '.join(kind)}"
+    return names.get(kind, "a table") + (f" ({unit})" if unit else "")
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: {value!r} does not fit; write a table [{where}]")
+    return value
+
+
+def _meant(key: str, known: list[str]) -> str:
+    if close := difflib.get_close_matches(key, known, 1, 0.5):
+        return f"; did you mean {close[0]!r}?"
+    return f"; known here: {', '.join(sorted(known))}"

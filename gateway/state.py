@@ -1,0 +1,137 @@
+"""The process image: the latest value of every slot with its age; ``snapshot()`` freezes it, ``changes`` tells of it.
+
+No lock: one event loop, and one writer per slot. Samples and identities are written by that device's driver, wishes by
+the link, decisions by the control loop, faults by whoever owns them.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from gateway.faults import FAULTS, FaultCode, Misuse
+from gateway.model import (
+    ActiveFault,
+    Decision,
+    DeviceId,
+    DeviceInfo,
+    DeviceKind,
+    EvseSample,
+    MeterRole,
+    MeterSample,
+    Snapshot,
+    StorageSample,
+    Wishes,
+)
+
+type Sample = MeterSample | StorageSample | EvseSample
+_SAMPLE_OF = {DeviceKind.METER: MeterSample, DeviceKind.STORAGE: StorageSample, DeviceKind.EVSE: EvseSample}
+
+SITE: DeviceId = ""
+"""Owner of the faults that belong to no device."""
+
+
+class SiteState:
+    """All slots of one site. ``clock`` gives aware UTC and exists so that tests can own it."""
+
+    def __init__(self, devices: Iterable[DeviceInfo], clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._infos = {d.id: d for d in devices}
+        self._samples: dict[DeviceId, Sample] = {}
+        self._faults: dict[tuple[DeviceId, FaultCode], ActiveFault] = {}
+        self._decisions: dict[DeviceId, Decision] = {}
+        self.wishes = Wishes()
+        self.fresh_grid = asyncio.Event()
+        """Set on each new sample of the grid meter; the control loop clears it."""
+
+    def slot(self, device: DeviceId) -> Slot:
+        """Return the writer of one device's slot. Raises Misuse for a device that the site does not have."""
+        if device not in self._infos:
+            raise Misuse(f"no device {device!r} on this site")
+        return Slot(self, device)
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Replace the decisions of the devices named; the control loop's slot."""
+        self._decisions |= {d.device: d for d in decisions}
+
+    def fault(self, code: FaultCode, detail: str, device: DeviceId = SITE) -> None:
+        """Raise a fault of the site or of a device; again only updates its detail."""
+        known = self._faults.get((device, code))
+        since = known.since if known else self._clock()
+        self._faults[device, code] = ActiveFault(code, device, since, detail)
+
+    def clear(self, code: FaultCode, device: DeviceId = SITE) -> None:
+        """Clear a fault; clearing what is not raised is no error."""
+        self._faults.pop((device, code), None)
+
+    def raised(self, code: FaultCode, device: DeviceId = SITE) -> bool:
+        """Tell whether a fault is raised."""
+        return (device, code) in self._faults
+
+    def put(self, device: DeviceId, sample: Sample) -> None:
+        """Store the newest sample of a device. Raises Misuse when it is not of the device's kind."""
+        info = self._infos[device]
+        if not isinstance(sample, _SAMPLE_OF[info.kind]):
+            raise Misuse(f"{device} is a {info.kind}, it cannot publish a {type(sample).__name__}")
+        self._samples[device] = sample
+        if info.role is MeterRole.GRID:
+            self.fresh_grid.set()
+
+    def identify(self, info: DeviceInfo) -> None:
+        """Replace a device's identity and nameplate."""
+        self._infos[info.id] = info
+
+    def snapshot(self, now: float, utc: datetime | None = None) -> Snapshot:
+        """Freeze the image at monotonic ``now``; a sample older than its device's ``max_age_s`` is None in it."""
+        meters: dict[DeviceId, MeterSample | None] = {}
+        storages: dict[DeviceId, StorageSample | None] = {}
+        evses: dict[DeviceId, EvseSample | None] = {}
+        kinds = {DeviceKind.METER: meters, DeviceKind.STORAGE: storages, DeviceKind.EVSE: evses}
+        for device, info in self._infos.items():
+            sample = self._samples.get(device)
+            fresh = sample if sample is not None and now - sample.at <= info.max_age_s else None
+            kinds[info.kind][device] = fresh  # type: ignore[index]  # put() admits only the kind's own samples
+        return Snapshot(
+            at=now,
+            utc=utc or self._clock(),
+            devices=MappingProxyType(dict(self._infos)),
+            meters=MappingProxyType(meters),
+            storages=MappingProxyType(storages),
+            evses=MappingProxyType(evses),
+            wishes=self.wishes,
+            decisions=MappingProxyType(dict(self._decisions)),
+            faults=tuple(self._faults.values()),
+        )
+
+
+class Slot:
+    """One device's writer, handed to its driver (the ``Sink`` of gateway.devices)."""
+
+    def __init__(self, state: SiteState, device: DeviceId) -> None:
+        self._state = state
+        self._device = device
+
+    def sample(self, sample: Sample) -> None:
+        """Publish the newest sample."""
+        self._state.put(self._device, sample)
+
+    def identity(self, info: DeviceInfo) -> None:
+        """Publish identity and nameplate."""
+        self._state.identify(replace(info, id=self._device))
+
+    def fault(self, code: FaultCode, detail: str) -> None:
+        """Raise a fault of this device."""
+        self._state.fault(code, detail, self._device)
+
+    def clear(self, code: FaultCode) -> None:
+        """Clear a fault of this device."""
+        self._state.clear(code, self._device)
+
+
+def response_of(fault: ActiveFault) -> str:
+    """Return the ladder's response to a raised fault; a code unknown here stops the device."""
+    try:
+        return FAULTS[FaultCode(fault.code)].response
+    except ValueError:
+        return "device_to_zero"
