@@ -355,6 +355,25 @@ class ActiveFault:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyTotals:
+    """Lifetime energy into and out of a device (for a grid meter: imported and exported), in Wh; it never falls."""
+
+    in_wh: float = 0.0
+    out_wh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One thinned sample of a device's past, with its energy totals at that time."""
+
+    utc: datetime
+    power_w: float
+    soc_pct: float | None
+    in_wh: float
+    out_wh: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """All that the services want of the fast path; replaced as a whole, each part bearing its own expiry."""
 

@@ -1,0 +1,120 @@
+"""What this room needs from the services: a view of the site, and doors for the owner's wishes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from gateway.model import (
+    ActiveFault,
+    Decision,
+    DeviceId,
+    EnergyTotals,
+    GridEvent,
+    HistoryPoint,
+    OwnerSettings,
+    Plan,
+    PriceSlot,
+    Request,
+    Snapshot,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteIdentity:
+    """Who this gateway is; ``serial`` never changes, ``time_zone`` is an IANA name."""
+
+    serial: str
+    name: str
+    sw_version: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits that hold now, an active call included: positive magnitudes, None where there is none."""
+
+    import_limit_w: float | None = None
+    export_limit_w: float | None = None
+    main_fuse_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utility:
+    """A utility that the owner lets call this site."""
+
+    client_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityCredentials:
+    """What a new utility needs; the secret is told this once."""
+
+    client_id: str
+    client_secret: str
+    vtn_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a client may see at one instant: ``now`` is monotonic, ``utc`` aware, ``seq`` grows with every change.
+
+    ``snapshot`` is the last one received, however old; ``energy`` holds the guarded lifetime counters; ``faults`` are
+    those of the services, beside the snapshot's own.
+    """
+
+    seq: int
+    now: float
+    utc: datetime
+    services_uptime_s: float
+    fast_path_alive: bool
+    snapshot: Snapshot | None = None
+    owner: OwnerSettings = field(default_factory=OwnerSettings)
+    requests: tuple[Request, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    plan: Plan | None = None
+    prices: tuple[PriceSlot, ...] = ()
+    events: tuple[GridEvent, ...] = ()
+    utilities: tuple[Utility, ...] = ()
+    energy: Mapping[DeviceId, EnergyTotals] = field(default_factory=dict)
+    faults: tuple[ActiveFault, ...] = ()
+
+
+class Site(Protocol):
+    """The services, as a client of the API meets them. Any wish may raise Unreachable or Refused."""
+
+    identity: SiteIdentity
+
+    def view(self) -> View:
+        """Return what holds now."""
+
+    async def next_change(self, seq: int) -> int:
+        """Return the newest sequence number as soon as it is greater than ``seq``."""
+
+    async def set_owner(self, owner: OwnerSettings) -> None:
+        """Replace the owner's standing wishes; ``view`` shows them when this returns."""
+
+    async def add_request(self, request: Request) -> None:
+        """Put ``request`` in place of any earlier one on its device."""
+
+    async def cancel_request(self, device: DeviceId) -> None:
+        """Give ``device`` back to automatic; without a request nothing happens."""
+
+    async def stop(self, on: bool) -> None:
+        """Set or lift the owner's stop."""
+
+    async def opt_out(self, event_id: str, out: bool) -> bool:
+        """Leave or rejoin a utility's call; False when there is no such call."""
+
+    async def add_utility(self, name: str) -> UtilityCredentials:
+        """Make credentials for one more utility."""
+
+    async def remove_utility(self, client_id: str) -> bool:
+        """Revoke a utility; False when there is no such one."""
+
+    async def decisions(self, device: DeviceId | None, limit: int) -> Sequence[Decision]:
+        """Return the newest ``limit`` recorded decisions, newest first."""
+
+    async def history(self, device: DeviceId, start: datetime, end: datetime, limit: int) -> Sequence[HistoryPoint]:
+        """Return thinned samples of ``[start, end)``, oldest first, at most ``limit`` (the newest ones)."""

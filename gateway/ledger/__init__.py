@@ -1,0 +1,1 @@
+"""Remembers: what was measured, decided, planned and called, and the energy counters that never fall."""
