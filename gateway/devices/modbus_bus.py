@@ -85,30 +85,29 @@ class ModbusBus:
 
     async def read_holding(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) holding registers (function 3)."""
-        return _registers(
-            await self._read(lambda c: c.read_holding_registers(address, count=count, device_id=self._unit)),
-            count,
+        answer = await self._read(
+            lambda c: c.read_holding_registers(address, count=count, device_id=self._unit)
         )
+        return _registers(answer, 3, count)
 
     async def read_input(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) input registers (function 4)."""
-        return _registers(
-            await self._read(lambda c: c.read_input_registers(address, count=count, device_id=self._unit)),
-            count,
+        answer = await self._read(
+            lambda c: c.read_input_registers(address, count=count, device_id=self._unit)
         )
+        return _registers(answer, 4, count)
 
     async def read_coils(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) coils (function 1)."""
-        return _bits(
-            await self._read(lambda c: c.read_coils(address, count=count, device_id=self._unit)), count
-        )
+        answer = await self._read(lambda c: c.read_coils(address, count=count, device_id=self._unit))
+        return _bits(answer, 1, count)
 
     async def read_discrete(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) discrete inputs (function 2)."""
-        return _bits(
-            await self._read(lambda c: c.read_discrete_inputs(address, count=count, device_id=self._unit)),
-            count,
+        answer = await self._read(
+            lambda c: c.read_discrete_inputs(address, count=count, device_id=self._unit)
         )
+        return _bits(answer, 2, count)
 
     async def write_registers(self, address: int, values: Sequence[int]) -> None:
         """Write 1..123 holding registers (function 16), once."""
@@ -172,16 +171,18 @@ class ModbusBus:
             self._asking.reschedule(asyncio.get_running_loop().time())
 
 
-def _registers(answer: ModbusPDU, count: int) -> tuple[int, ...]:
-    if len(answer.registers) != count:
-        raise Malformed(f"asked for {count} registers, got {len(answer.registers)}")
+def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
+    if answer.function_code != function or len(answer.registers) != count:
+        raise Malformed(
+            f"asked for {count} registers, got {len(answer.registers)} by function {answer.function_code}"
+        )
     return tuple(answer.registers)
 
 
-def _bits(answer: ModbusPDU, count: int) -> tuple[bool, ...]:
-    """Cut the padding to whole bytes off."""
-    if len(answer.bits) != (count + 7) // 8 * 8:
-        raise Malformed(f"asked for {count} bits, got {len(answer.bits)}")
+def _bits(answer: ModbusPDU, function: int, count: int) -> tuple[bool, ...]:
+    """Cut off the padding to whole bytes."""
+    if answer.function_code != function or len(answer.bits) != (count + 7) // 8 * 8:
+        raise Malformed(f"asked for {count} bits, got {len(answer.bits)} by function {answer.function_code}")
     return tuple(answer.bits[:count])
 
 
