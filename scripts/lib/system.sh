@@ -29,10 +29,13 @@ find_chromium() {
 }
 
 ensure_browser() {
-  if find_chromium >/dev/null && fc-list 2>/dev/null | grep -qi dejavu; then return; fi
-  apt_install chromium fonts-dejavu-core fontconfig && find_chromium >/dev/null && return
-  warn "Chromium is missing and cannot be installed from here."
-  warn "As root: apt-get install chromium fonts-dejavu-core"
+  local missing=()
+  find_chromium >/dev/null || missing+=(chromium)
+  fc-list 2>/dev/null | grep -qi dejavu || missing+=(fontconfig fonts-dejavu-core)
+  ((${#missing[@]})) || return 0
+  apt_install "${missing[@]}" && find_chromium >/dev/null && return
+  warn "Missing, and cannot be installed from here: ${missing[*]}"
+  warn "As root: apt-get install ${missing[*]}"
   return "$EXIT_MISSING"
 }
 
