@@ -9,17 +9,17 @@ now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 step() {
   local name=$1 began status=0 took
   shift
-  say "$name"
+  say "$name" 2>&1 # in the order of what the step prints
   began=$(now_ms)
   "$@" || status=$?
   took=$(seconds $(($(now_ms) - began)))
   if ((status)); then
     FAILED=1
     SUMMARY+=("FAILED   $name ($took s, exit status $status)")
-    warn "$name failed after $took s"
+    warn "$name failed after $took s" 2>&1
   else
     SUMMARY+=("ok       $name ($took s)")
-    note "ok, $took s"
+    note "ok, $took s" 2>&1
   fi
 }
 
@@ -27,7 +27,7 @@ step() {
 left_out() { SUMMARY+=("LEFT OUT $1: $2"); }
 
 finish() {
-  say "Summary"
+  say "Summary" 2>&1
   printf '%s\n' "${SUMMARY[@]}"
   exit "$FAILED"
 }

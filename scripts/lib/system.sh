@@ -31,7 +31,7 @@ find_chromium() {
 ensure_browser() {
   local missing=()
   find_chromium >/dev/null || missing+=(chromium)
-  fc-list 2>/dev/null | grep -qi dejavu || missing+=(fontconfig fonts-dejavu-core)
+  [[ $(fc-list 2>/dev/null) == *DejaVu* ]] || missing+=(fontconfig fonts-dejavu-core)
   ((${#missing[@]})) || return 0
   apt_install "${missing[@]}" && find_chromium >/dev/null && return
   warn "Missing, and cannot be installed from here: ${missing[*]}"
