@@ -1,0 +1,292 @@
+"""SunSpec: the chain of models in a device's holding registers, decoded from the official definitions (modbus.md 2).
+
+Decoding and walking are pure; ``SunSpecMap`` does the reading. A block always begins with its header (ID, L), so that
+offsets are those of the standard's tables and a map that moved is noticed.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+from gateway.devices.modbus_bus import ModbusBus
+from gateway.faults import Malformed, Misuse, Refused
+
+type Registers = tuple[int, ...]
+type Value = int | float | str | None
+type Values = Mapping[str, Value]
+type Read = tuple[int, int]
+
+MARKER = (0x5375, 0x6E53)
+BASES = (40000, 0, 50000)
+END = 0xFFFF
+MODELS_MAX = 100
+REGISTERS_PER_READ = 125
+SCALES = range(-10, 11)
+
+SAME_LAYOUT = {
+    101: 103,
+    102: 103,
+    111: 113,
+    112: 113,
+    201: 203,
+    202: 203,
+    204: 203,
+    211: 213,
+    212: 213,
+    214: 213,
+}
+
+SIGNED = frozenset({"int16", "int32", "int64", "sunssf"})
+COUNTERS = frozenset({"acc16", "acc32", "acc64"})
+UNSIGNED = frozenset({
+    "uint16", "uint32", "uint64", "enum16", "enum32", "bitfield16", "bitfield32", "bitfield64", "count",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAt:
+    """A model in a device's chain: ``address`` of its header, ``length`` without the header."""
+
+    model: int
+    address: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point in a block. ``scale`` names the point that holds its scale factor, or is the factor."""
+
+    name: str
+    type: str
+    offset: int
+    size: int
+    scale: str | int | None
+
+
+@cache
+def definition(model: int) -> Mapping[str, Any] | None:
+    """Return the official definition of ``model``, None for a model that we do not read."""
+    file = files("gateway.devices") / "sunspec_models" / f"model_{SAME_LAYOUT.get(model, model)}.json"
+    if not file.is_file():
+        return None
+    read: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return read
+
+
+def layout(defined: Mapping[str, Any], block: Sequence[int]) -> tuple[Point, ...]:
+    """Place all points that lie within ``block``; repeating groups become ``Group[0].Point`` by the counts in it."""
+    placed: list[Point] = []
+    counts: dict[str, int] = {}
+
+    def place(group: Mapping[str, Any], prefix: str, offset: int, scales: Mapping[str, str]) -> int:
+        scales = {
+            **scales,
+            **{p["name"]: prefix + p["name"] for p in group["points"] if p["type"] == "sunssf"},
+        }
+        for p in group["points"]:
+            if offset + p["size"] <= len(block) and p["type"] != "pad":
+                scale = p.get("sf")
+                placed.append(
+                    Point(prefix + p["name"], p["type"], offset, p["size"], scales.get(scale, scale))
+                )
+                counts[p["name"]] = block[offset]
+            offset += p["size"]
+        for inner in group.get("groups", ()):
+            offset = repeat(inner, prefix + inner["name"], offset, scales)
+        return offset
+
+    def repeat(group: Mapping[str, Any], name: str, offset: int, scales: Mapping[str, str]) -> int:
+        if "count" not in group:
+            return place(group, f"{name}.", offset, scales)
+        count = group["count"]
+        times = counts.get(count, 0) if isinstance(count, str) else count or len(block)
+        for index in range(times):
+            if offset >= len(block):
+                break
+            offset = place(group, f"{name}[{index}].", offset, scales)
+        return offset
+
+    place(defined["group"], "", 0, {})
+    return tuple(placed)
+
+
+def decode(points: Sequence[Point], block: Sequence[int]) -> dict[str, Value]:
+    """Decode ``points``, scaled; None for what the device does not implement or whose scale factor is impossible."""
+    raw = {p.name: _raw(p.type, block[p.offset : p.offset + p.size]) for p in points}
+    return {p.name: _scaled(raw[p.name], p, raw) for p in points}
+
+
+def encode(point: Point, value: float, values: Values) -> Registers:
+    """Encode a number for writing, by the scale factor among ``values``. Raises Misuse when it does not fit."""
+    factor = 0 if point.scale is None else _factor(point.scale, values)
+    if factor is None:
+        raise Misuse(f"{point.name}: the device tells no scale factor")
+    number = round(value / 10**factor)
+    if not (point.type in SIGNED or point.type in UNSIGNED):
+        raise Misuse(f"{point.name}: cannot write a {point.type}")
+    try:
+        data = number.to_bytes(2 * point.size, signed=point.type in SIGNED)
+    except OverflowError:
+        raise Misuse(f"{point.name}: {value} does not fit into {point.type}") from None
+    return struct.unpack(f">{point.size}H", data)
+
+
+def number(values: Values, name: str) -> float | None:
+    """Return a numeric point as float, None when it is absent or not implemented."""
+    value = values.get(name)
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def text(values: Values, name: str) -> str:
+    """Return a string point, empty when it is absent or not implemented."""
+    value = values.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def walk() -> Generator[Read, Registers | None, tuple[ModelAt, ...]]:
+    """Find the chain: yields (address, count) to read, takes the registers or None where the device refuses.
+
+    Bounded for any content. Raises Malformed where there is no marker or no model.
+    """
+    for base in BASES:
+        if (yield base, 2) == MARKER:
+            break
+    else:
+        raise Malformed("no SunSpec marker at 40000, 0 or 50000")
+    found: list[ModelAt] = []
+    address = base + 2
+    while len(found) < MODELS_MAX and address <= END - 1:
+        header = yield address, 2
+        if header is None:  # the map may end with the single register of the end ID
+            break
+        model, length = header
+        if model == END or length == 0 or address + 2 + length > END + 1:
+            break
+        found.append(ModelAt(model, address, length))
+        address += 2 + length
+    if not found:
+        raise Malformed("a SunSpec marker, but no model behind it")
+    return tuple(found)
+
+
+async def scan(read: Callable[[int, int], Awaitable[Registers]]) -> tuple[ModelAt, ...]:
+    """Walk the chain with ``read``. Raises what it raises except Refused, and Malformed."""
+    walker = walk()
+    wanted = next(walker)
+    while True:
+        try:
+            got: Registers | None = await read(*wanted)
+        except Refused:
+            got = None
+        try:
+            wanted = walker.send(got)
+        except StopIteration as end:
+            chain: tuple[ModelAt, ...] = end.value
+            return chain
+
+
+class SunSpecMap:
+    """The models of one device: read by model number wherever they lie, written by point name."""
+
+    def __init__(self, bus: ModbusBus) -> None:
+        self._bus = bus
+        self._chain: tuple[ModelAt, ...] = ()
+        self._last: dict[int, tuple[ModelAt, tuple[Point, ...], Values]] = {}
+
+    async def scan(self) -> None:
+        """Read the chain anew."""
+        self._chain = await scan(self._bus.read_holding)
+        self._last.clear()
+
+    def first(self, *models: int) -> int | None:
+        """Return which of ``models`` the device has, the earliest in the argument list."""
+        present = {at.model for at in self._chain}
+        return next((m for m in models if m in present), None)
+
+    async def identity(self, model: int) -> Values:
+        """Read the common model that stands before ``model`` in the chain; it names that part of the device."""
+        index = self._chain.index(self._at(model))
+        before = [at for at in self._chain[:index] if at.model == 1]
+        return decode(*await self._block(before[-1], before[-1].length + 2)) if before else {}
+
+    async def read(self, model: int, registers: int | None = None) -> Values:
+        """Read ``model``, or only its first ``registers`` (header included). A moved map is scanned again, once."""
+        for _ in range(2):
+            at = self._at(model)
+            points, block = await self._block(at, min(registers or END, at.length + 2))
+            if block[:2] == (at.model, at.length):
+                values = decode(points, block)
+                self._last[model] = at, points, values
+                return values
+            await self.scan()
+        raise Malformed(f"model {model} is not where the chain says")
+
+    async def write(self, model: int, wanted: Mapping[str, float]) -> None:
+        """Write adjoining points of a model that was read before, in one request. Raises Misuse when they are not."""
+        if model not in self._last:
+            raise Misuse(f"model {model} was not read before the write")
+        at, points, values = self._last[model]
+        chosen = [p for p in points if p.name in wanted]
+        adjoining = all(a.offset + a.size == b.offset for a, b in pairwise(chosen))
+        if len(chosen) != len(wanted) or not adjoining:
+            raise Misuse(f"model {model}: {list(wanted)} are not adjoining points of it")
+        words = [w for p in chosen for w in encode(p, wanted[p.name], values)]
+        await self._bus.write_registers(at.address + chosen[0].offset, words)
+
+    def _at(self, model: int) -> ModelAt:
+        for at in self._chain:
+            if at.model == model:
+                return at
+        raise Malformed(f"the device has no SunSpec model {model}")
+
+    async def _block(self, at: ModelAt, count: int) -> tuple[tuple[Point, ...], Registers]:
+        defined = definition(at.model)
+        if defined is None:
+            raise Misuse(f"model {at.model} has no definition here")
+        block: Registers = ()
+        while len(block) < count:
+            step = min(REGISTERS_PER_READ, count - len(block))
+            block += await self._bus.read_holding(at.address + len(block), step)
+        return layout(defined, block), block
+
+
+def _raw(kind: str, words: Sequence[int]) -> Value:
+    """Decode one point without scale; None for the type's "not implemented"."""
+    data = struct.pack(f">{len(words)}H", *words)
+    bits = 8 * len(data)
+    if kind in SIGNED:
+        signed = int.from_bytes(data, signed=True)
+        return None if signed == -(1 << bits - 1) else signed
+    unsigned = int.from_bytes(data)
+    if kind in UNSIGNED:
+        return None if unsigned == (1 << bits) - 1 else unsigned
+    if kind in COUNTERS:
+        return unsigned or None
+    if kind == "float32":
+        real: float = struct.unpack(">f", data)[0]
+        return real if math.isfinite(real) else None
+    if kind == "string":
+        return data.decode("latin-1").strip("\0 ") or None
+    return None
+
+
+def _scaled(raw: Value, point: Point, raws: Values) -> Value:
+    if point.type == "sunssf":
+        return raw if raw in SCALES else None
+    if point.scale is None or raw is None or isinstance(raw, str):
+        return raw
+    factor = _factor(point.scale, raws)
+    if factor is None:
+        return None
+    return raw * int(10**factor) if factor >= 0 else raw / 10**-factor
+
+
+def _factor(scale: str | int, raws: Values) -> int | None:
+    factor = raws.get(scale) if isinstance(scale, str) else scale
+    return factor if isinstance(factor, int) and factor in SCALES else None
