@@ -34,7 +34,9 @@ class SiteTable:
         try:
             ZoneInfo(self.time_zone)
         except ZoneInfoNotFoundError, ValueError:
-            raise ConfigError(f"{where}.time_zone: {self.time_zone!r} is no time zone; write one like \"Europe/Amsterdam\"") from None
+            raise ConfigError(
+                f'{where}.time_zone: {self.time_zone!r} is no time zone; write one like "Europe/Amsterdam"'
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,10 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
     for key in ("site", "grid", "devices"):
         if key not in tables:
             raise ConfigError(f"[{key}]: missing; every site has it (docs/operations.md shows one)")
-    devices = {name: _device(name, table, path.parent) for name, table in _table(tables["devices"], "devices").items()}
+    devices = {
+        name: _device(name, table, path.parent)
+        for name, table in _table(tables["devices"], "devices").items()
+    }
     prices = decode(PricesTable, tables["prices"], "prices") if "prices" in tables else None
     return SiteConfig(
         site=decode(SiteTable, tables["site"], "site"),
@@ -148,7 +153,9 @@ def _device(name: str, table: Any, folder: Path) -> DeviceTable:
     rest = dict(_table(table, where))
     driver = rest.pop("driver", None)
     if not isinstance(driver, str):
-        raise ConfigError(f"{where}.driver: missing; write the driver's name, for example \"meter.eastron_sdm630\"")
+        raise ConfigError(
+            f'{where}.driver: missing; write the driver\'s name, for example "meter.eastron_sdm630"'
+        )
     if rest.get("can_interface") == "slcan" and isinstance(rest.get("can_channel"), str):
         rest["can_channel"] = str(folder.resolve() / rest["can_channel"])
     title = rest.setdefault("name", name)
@@ -173,7 +180,11 @@ def decode[T](cls: type[T], table: Mapping[str, Any], where: str) -> T:
             raise ConfigError(f"{where}.{key}: unknown key{_meant(key, list(fields))}")
         values[key] = _value(hints[key], value, f"{where}.{key}")
     for name, f in fields.items():
-        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+        if (
+            name not in values
+            and f.default is dataclasses.MISSING
+            and f.default_factory is dataclasses.MISSING
+        ):
             raise ConfigError(f"{where}.{name}: missing; write {_wanted(hints[name], name)}")
     decoded = cls(**values)
     check = getattr(decoded, "check", None)
@@ -191,7 +202,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, list) and len(arguments) == 2 and arguments[1] is Ellipsis:
             return tuple(_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
         if isinstance(value, list) and len(arguments) == len(value):
-            return tuple(_value(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
+            return tuple(
+                _value(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True))
+            )
     elif origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return {k: _value(arguments[1], v, f"{where}.{k}") for k, v in _table(value, where).items()}
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
@@ -222,7 +235,14 @@ def _wanted(hint: Any, where: str) -> str:
     kinds = [a for a in typing.get_args(hint) if a is not types.NoneType] or [hint]
     if typing.get_origin(hint) is tuple:
         return "a list in brackets"
-    names = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false", Path: "a path in quotes", time: "a time like 07:30:00"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text in quotes",
+        bool: "true or false",
+        Path: "a path in quotes",
+        time: "a time like 07:30:00",
+    }
     kind = kinds[0]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return f"one of: {', '.join(kind)}"

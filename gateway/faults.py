@@ -94,7 +94,9 @@ FAULTS: dict[FaultCode, FaultText] = {
         "Check its power and its network cable; control resumes by itself when it answers.",
     ),
     FaultCode.DEVICE_FAULT: FaultText(
-        Response.DEVICE_TO_ZERO, "The device reports a fault of its own.", "Read the device's display or manual for the code."
+        Response.DEVICE_TO_ZERO,
+        "The device reports a fault of its own.",
+        "Read the device's display or manual for the code.",
     ),
     FaultCode.DEVICE_REFUSED: FaultText(
         Response.NOTE,
@@ -107,7 +109,9 @@ FAULTS: dict[FaultCode, FaultText] = {
         "Look for a second controller, or a limit set in the device itself.",
     ),
     FaultCode.IMPLAUSIBLE_READING: FaultText(
-        Response.NOTE, "A reading was impossible and was ignored.", "Check wiring and register map when it keeps coming back."
+        Response.NOTE,
+        "A reading was impossible and was ignored.",
+        "Check wiring and register map when it keeps coming back.",
     ),
     FaultCode.GRID_METER_STALE: FaultText(
         Response.SITE_TO_SAFE,
@@ -120,16 +124,22 @@ FAULTS: dict[FaultCode, FaultText] = {
         "Set the device's own communication timeout to 60 s or less.",
     ),
     FaultCode.CAN_BUS_LOST: FaultText(
-        Response.DEVICE_TO_ZERO, "The CAN bus to the car is down.", "Check the CAN adapter and the charging cable."
+        Response.DEVICE_TO_ZERO,
+        "The CAN bus to the car is down.",
+        "Check the CAN adapter and the charging cable.",
     ),
     FaultCode.VEHICLE_FAULT: FaultText(
-        Response.DEVICE_TO_ZERO, "The car ended the session with a fault.", "Unplug, wait a minute, plug in again; then look for the car's warning lamp."
+        Response.DEVICE_TO_ZERO,
+        "The car ended the session with a fault.",
+        "Unplug, wait a minute, plug in again; then look for the car's warning lamp.",
     ),
     FaultCode.VEHICLE_SILENT: FaultText(
         Response.DEVICE_TO_ZERO, "The car stopped talking during a session.", "Unplug and plug in again."
     ),
     FaultCode.INSULATION: FaultText(
-        Response.DEVICE_TO_ZERO, "The insulation test of the cable failed.", "Do not use the charger; call an electrician."
+        Response.DEVICE_TO_ZERO,
+        "The insulation test of the cable failed.",
+        "Do not use the charger; call an electrician.",
     ),
     FaultCode.CONTACTOR_WELDED: FaultText(
         Response.DEVICE_TO_ZERO,
@@ -137,10 +147,14 @@ FAULTS: dict[FaultCode, FaultText] = {
         "Do not force the connector; switch the charger off at its breaker and call service.",
     ),
     FaultCode.VEHICLE_INCOMPATIBLE: FaultText(
-        Response.DEVICE_TO_ZERO, "Car and charger do not fit.", "Compare the voltage and current ranges of both."
+        Response.DEVICE_TO_ZERO,
+        "Car and charger do not fit.",
+        "Compare the voltage and current ranges of both.",
     ),
     FaultCode.RULE_FAILED: FaultText(
-        Response.DEVICE_TO_ZERO, "A control rule failed; its device was set to its safe value.", "Please report this with the log."
+        Response.DEVICE_TO_ZERO,
+        "A control rule failed; its device was set to its safe value.",
+        "Please report this with the log.",
     ),
     FaultCode.LIMITS_CONFLICT: FaultText(
         Response.NOTE, "Two limits contradict each other; the higher one is kept.", "Check the site's limits."
@@ -149,15 +163,21 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.NOTE, "The control loop is running late.", "Look for other heavy programs on this machine."
     ),
     FaultCode.SERVICES_LOST: FaultText(
-        Response.NOTE, "Planning and interface are down; control goes on with the last wishes until they expire.", "They restart by themselves; look at the log when they do not."
+        Response.NOTE,
+        "Planning and interface are down; control goes on with the last wishes until they expire.",
+        "They restart by themselves; look at the log when they do not.",
     ),
     FaultCode.JOURNAL_UNWRITABLE: FaultText(
-        Response.NOTE, "The journal cannot be written; control is not affected.", "Free disk space or check the disk."
+        Response.NOTE,
+        "The journal cannot be written; control is not affected.",
+        "Free disk space or check the disk.",
     ),
     FaultCode.PLAN_STALE: FaultText(
         Response.NOTE, "There is no valid plan; the site runs on self-consumption.", "Check the price source."
     ),
     FaultCode.GRID_EVENT_REJECTED: FaultText(
-        Response.NOTE, "A utility's call could not be understood and was set aside.", "Tell the utility; the reason is shown with the call."
+        Response.NOTE,
+        "A utility's call could not be understood and was set aside.",
+        "Tell the utility; the reason is shown with the call.",
     ),
 }

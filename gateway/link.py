@@ -35,7 +35,7 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     """Fast path → services."""
 
     snapshot: Snapshot
-    tick_lateness_ms: float = 0.0
+    tick_lateness_ms: tuple[float, ...] = ()
 
 
 class Order(msgspec.Struct, frozen=True, tag="order"):
@@ -85,7 +85,9 @@ async def _read(reader: asyncio.StreamReader) -> Message:
 class FastEnd:
     """The fast path's end: takes orders from the one services process that is connected, and sends it reports."""
 
-    def __init__(self, path: Path, on_wishes: Callable[[Wishes], None], on_presence: Callable[[bool], None]) -> None:
+    def __init__(
+        self, path: Path, on_wishes: Callable[[Wishes], None], on_presence: Callable[[bool], None]
+    ) -> None:
         self._path = path
         self._on_wishes = on_wishes
         self._on_presence = on_presence

@@ -35,7 +35,9 @@ SITE: DeviceId = ""
 class SiteState:
     """All slots of one site. ``clock`` gives aware UTC and exists so that tests can own it."""
 
-    def __init__(self, devices: Iterable[DeviceInfo], clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, devices: Iterable[DeviceInfo], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._clock = clock
         self._infos = {d.id: d for d in devices}
         self._samples: dict[DeviceId, Sample] = {}

@@ -1,0 +1,1 @@
+"""Decides now: plain functions of a snapshot, and the tick that calls them."""

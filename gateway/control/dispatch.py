@@ -1,0 +1,149 @@
+"""Pure: snapshot → one decision per device, with the rung that chose it and the rung that held it back.
+
+Bids climb the ladder one by one (ladder.py); devices without a wish of their own share what the site needs; then the
+site's limits are fitted (site_limits.py), highest last, so that they stand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config import GridTable
+from gateway.control.balance import Balance
+from gateway.control.ladder import Bid, climb, sample_of, soc_pct
+from gateway.control.sharing import share
+from gateway.control.site_limits import Fitted, GroupLimit, blind_limit, fit, group_limits
+from gateway.faults import FaultCode
+from gateway.model import (
+    Decision,
+    DeviceId,
+    DeviceKind,
+    GridWindow,
+    Interval,
+    Reason,
+    Rung,
+    Snapshot,
+    WindowKind,
+)
+
+IDLE = Reason(Rung.IDLE, "idle")
+STEADY_W = 8.0
+"""A change smaller than this is not worth a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Decisions of one tick, and the faults that the deciding itself found: code → detail."""
+
+    decisions: tuple[Decision, ...]
+    faults: Mapping[FaultCode, str]
+
+
+def dispatch(snapshot: Snapshot, grid: GridTable, balance: Balance | None) -> Outcome:
+    """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
+    found: dict[FaultCode, str] = {}
+    bids: dict[DeviceId, Bid] = {}
+    for device in (*snapshot.storages, *snapshot.evses):
+        bids[device], failure = climb(snapshot, device)
+        if failure:
+            found[FaultCode.RULE_FAILED] = failure
+    windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
+    actuators = {d: snapshot.devices[d] for d in bids}
+    limits: tuple[GroupLimit, ...] = (blind_limit(grid, actuators),)
+    if balance is None:
+        found[FaultCode.GRID_METER_STALE] = "no fresh sample of the grid meter"
+    else:
+        limits = group_limits(grid, balance, actuators, windows)
+        bids = _site_target(bids, snapshot, balance, windows)
+    wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
+    admitted = {d: b.interval.clamp(wanted[d]) for d, b in bids.items()}
+    fitted = fit(admitted, {d: b.interval for d, b in bids.items()}, limits)
+    if fitted.unmet:
+        found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
+    return Outcome(tuple(_decision(b, snapshot, wanted[d], fitted) for d, b in bids.items()), found)
+
+
+def _site_target(
+    bids: dict[DeviceId, Bid], snapshot: Snapshot, balance: Balance, windows: tuple[GridWindow, ...]
+) -> dict[DeviceId, Bid]:
+    """Give the devices without a wish their share of the way to the grid exchange that the site should have."""
+    call = next((w for w in windows if w.kind is WindowKind.DISPATCH), None)
+    level = max((w for w in windows if w.kind is WindowKind.SHED), key=lambda w: w.value, default=None)
+    if call is not None:
+        # A dispatch call outranks requests and plan: it may use every device that no higher rung bound.
+        bids = {d: _freed(b) for d, b in bids.items()}
+        need_w = call.value - balance.base_w - _sum(bids, -1) - _sum(bids, 1)
+        return _shared(bids, snapshot, need_w, Reason(Rung.DISPATCH_CALL, "dispatch", call.event_id))
+    if level is not None:
+        reason = Reason(Rung.DISPATCH_CALL, "shed", level.event_id)
+        bids = {d: _freed(b) if level.value >= 3 or (b.wish_w or 0.0) > 0 else b for d, b in bids.items()}
+        return _shared(bids, snapshot, self_consumption_w(bids, balance), reason)
+    return _shared(
+        bids, snapshot, self_consumption_w(bids, balance), Reason(Rung.SELF_CONSUMPTION, "self_consumption")
+    )
+
+
+def self_consumption_w(bids: Mapping[DeviceId, Bid], balance: Balance) -> float:
+    """Return what the free devices should take together, import positive.
+
+    Bound devices count only where they help: a car that charges on request is never fed from the battery, and what a
+    car gives on request is never stored in the battery.
+    """
+    if (deficit_w := balance.base_w + _sum(bids, -1)) > 0:
+        return -deficit_w
+    if (surplus_w := -(balance.base_w + _sum(bids, 1))) > 0:
+        return surplus_w
+    return 0.0
+
+
+def _sum(bids: Mapping[DeviceId, Bid], sign: int) -> float:
+    return sum(
+        p for b in bids.values() if b.wish_w is not None and (p := b.interval.clamp(b.wish_w)) * sign > 0
+    )
+
+
+def _freed(bid: Bid) -> Bid:
+    if bid.wish is None or bid.wish.rung not in (Rung.OWNER_REQUEST, Rung.PLAN):
+        return bid
+    return Bid(bid.device, bid.interval, bid.low, bid.high, engage=bid.engage)
+
+
+def _shared(
+    bids: dict[DeviceId, Bid], snapshot: Snapshot, need_w: float, reason: Reason
+) -> dict[DeviceId, Bid]:
+    free = {d: b.interval for d, b in bids.items() if b.wish is None}
+    stored_pct = {d: soc_pct(sample_of(snapshot, d)) or 0.0 for d in free}
+    before_w = {d: x.power_w for d in free if (x := snapshot.decisions.get(d)) is not None}
+    cars = frozenset(d for d in free if snapshot.devices[d].kind is DeviceKind.EVSE)
+    floors = {d: snapshot.wishes.owner.of(d).floor_soc_pct for d in free}
+    capacity_wh = {d: snapshot.devices[d].capacity_wh or 10_000.0 for d in free}
+    energy_wh = {
+        d: capacity_wh[d]
+        / 100
+        * ((100 - stored_pct[d]) if need_w > 0 else max(0.0, stored_pct[d] - floors[d]))
+        for d in free
+    }
+    shares = share(need_w, free, energy_wh, before_w, cars)
+    return {d: b.wishing(shares[d], reason) if d in shares else b for d, b in bids.items()}
+
+
+def _decision(bid: Bid, snapshot: Snapshot, wanted_w: float, fitted: Fitted) -> Decision:
+    power_w, limiter = fitted.powers_w[bid.device], fitted.limited_by.get(bid.device)
+    if limiter is None and abs(power_w - wanted_w) > 1.0:
+        limiter = bid.high if wanted_w > power_w else bid.low
+    if limiter is None and bid.interval == Interval(0.0, 0.0):
+        limiter = bid.high
+    reason = bid.wish or IDLE
+    before = snapshot.decisions.get(bid.device)
+    if before is not None and limiter is None and before.limited_by is None and before.power_w != 0.0:
+        power_w = before.power_w if abs(power_w - before.power_w) < STEADY_W else power_w
+    return Decision(
+        device=bid.device,
+        at=snapshot.at,
+        utc=snapshot.utc,
+        wanted_w=wanted_w,
+        power_w=bid.interval.clamp(power_w),
+        interval=bid.interval,
+        reason=reason,
+        limited_by=limiter,
+        engage=bid.engage,
+    )

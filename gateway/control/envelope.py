@@ -1,0 +1,105 @@
+"""Pure: the last gate before the wire. It knows no plan, no call and no wish; what it cannot verify, it refuses.
+
+It looks again at the device itself, by its own reading of the snapshot, so that a mistake in the ladder stops here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.config import GridTable
+from gateway.faults import FaultCode
+from gateway.model import (
+    Decision,
+    DeviceId,
+    EvseSample,
+    EvseState,
+    Interval,
+    Reason,
+    Rung,
+    Setpoint,
+    Snapshot,
+)
+
+LEASE_S = 10.0
+"""How long a setpoint lives without a successor; every tick renews it. Drivers may hold less, never more than 30 s."""
+RAMP_W_PER_S = 10_000.0
+"""Away from zero; towards zero is never slowed."""
+HARD_FLOOR_SOC_PCT = 5.0
+HARD_CEILING_SOC_PCT = 100.0
+FUSE_TOLERANCE = 1.0
+_OPEN = 1e6
+
+
+def admit(decision: Decision, previous: Setpoint | None, snapshot: Snapshot, elapsed_s: float) -> Setpoint:
+    """Return the setpoint that may go to the wire for a decision, with its expiry; 0 W where anything is unknown."""
+    try:
+        hard, why = _hard_interval(decision.device, snapshot)
+        power_w = hard.clamp(decision.power_w) if decision.power_w == decision.power_w else 0.0
+        limited_by = decision.limited_by
+        if power_w != decision.power_w:
+            limited_by = Reason(Rung.ENVELOPE, why)
+        before_w = previous.power_w if previous and previous.expires_at > snapshot.at else 0.0
+        ramped_w = _ramp(before_w, power_w, RAMP_W_PER_S * elapsed_s)
+        if ramped_w != power_w and limited_by is None:
+            limited_by = Reason(Rung.ENVELOPE, "ramp")
+    except Exception:  # whatever it was: an unverified setpoint is 0 W
+        ramped_w, limited_by = 0.0, Reason(Rung.ENVELOPE, "envelope_failed")
+    return Setpoint(
+        decision.device, ramped_w, snapshot.at + LEASE_S, decision.reason, limited_by, decision.engage
+    )
+
+
+def _hard_interval(device: DeviceId, snapshot: Snapshot) -> tuple[Interval, str]:
+    sample = snapshot.storages.get(device) or snapshot.evses.get(device)
+    if sample is None:
+        return Interval(0.0, 0.0), "device_silent"
+    if isinstance(sample, EvseSample):
+        if sample.state is not EvseState.READY:
+            return Interval(0.0, 0.0), "no_session"
+        soc = sample.vehicle.soc_pct if sample.vehicle else None
+    else:
+        soc = sample.soc_pct
+    low, high, why = -abs(sample.discharge_max_w), abs(sample.charge_max_w), "device_limit"
+    rated = snapshot.devices[device].rated
+    if rated.max_w > rated.min_w:
+        low, high = max(low, rated.min_w), min(high, rated.max_w)
+    unproven = any(f.device == device and f.code == FaultCode.FAIL_SAFE_UNPROVEN for f in snapshot.faults)
+    if soc is None or soc <= HARD_FLOOR_SOC_PCT or unproven or snapshot.grid() is None:
+        low, why = 0.0, "discharge_refused"
+    if soc is not None and soc >= HARD_CEILING_SOC_PCT:
+        high, why = 0.0, "full"
+    return Interval(min(low, 0.0), max(high, 0.0)), why
+
+
+def _ramp(before_w: float, wanted_w: float, step_w: float) -> float:
+    if before_w * wanted_w < 0:
+        before_w = 0.0
+    if abs(wanted_w) <= abs(before_w):
+        return wanted_w
+    return max(before_w - step_w, min(before_w + step_w, wanted_w))
+
+
+def hold_fuse(
+    setpoints: Mapping[DeviceId, Setpoint], snapshot: Snapshot, grid: GridTable
+) -> dict[DeviceId, Setpoint]:
+    """Check the fuse against what the meter shows, not against an estimate: a phase that is already over its rating
+    admits no setpoint that asks more of it than the device does now."""
+    held = dict(setpoints)
+    meter = snapshot.grid()
+    if meter is None:
+        return held
+    for phase in range(grid.phases):
+        current_a, power_w = meter.phase_current_a[phase], meter.phase_power_w[phase]
+        if abs(current_a) <= grid.main_fuse_a * FUSE_TOLERANCE:
+            continue
+        for device, setpoint in held.items():
+            if phase + 1 not in snapshot.devices[device].phases:
+                continue
+            sample = snapshot.storages.get(device) or snapshot.evses.get(device)
+            now_w = sample.power_w if sample else 0.0
+            allowed = Interval(-_OPEN, max(0.0, now_w)) if power_w > 0 else Interval(min(0.0, now_w), _OPEN)
+            if (safe_w := allowed.clamp(setpoint.power_w)) != setpoint.power_w:
+                held[device] = replace(
+                    setpoint, power_w=safe_w, limited_by=Reason(Rung.ENVELOPE, f"fuse_l{phase + 1}")
+                )
+    return held

@@ -1,0 +1,226 @@
+"""Pure: the rungs that concern one device. Each takes a bid and returns it narrowed, or with a wish where there was none.
+
+A wish of a higher rung is never replaced by a lower one; an interval only ever shrinks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway.faults import FAULTS, FaultCode, Response
+from gateway.model import (
+    ZERO,
+    DeviceId,
+    DeviceKind,
+    EvseSample,
+    EvseState,
+    Interval,
+    Reason,
+    Request,
+    RequestMode,
+    Rung,
+    Snapshot,
+    StorageSample,
+    WindowKind,
+)
+
+FLOOR_HYSTERESIS_PCT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges."""
+
+    device: DeviceId
+    interval: Interval
+    low: Reason
+    high: Reason
+    wish_w: float | None = None
+    wish: Reason | None = None
+    engage: bool = True
+    automatic: bool = True
+
+    def narrowed(self, allowed: Interval, reason: Reason) -> Bid:
+        """Return the bid with the interval shrunk to ``allowed``; edges that moved bear ``reason``."""
+        interval = self.interval.narrow(allowed)
+        return replace(
+            self,
+            interval=interval,
+            low=reason if interval.min_w > self.interval.min_w else self.low,
+            high=reason if interval.max_w < self.interval.max_w else self.high,
+        )
+
+    def wishing(self, power_w: float, reason: Reason) -> Bid:
+        """Return the bid with a wish, unless a higher rung already has one."""
+        return self if self.wish is not None else replace(self, wish_w=power_w, wish=reason)
+
+
+def soc_pct(sample: StorageSample | EvseSample | None) -> float | None:
+    """Return the SoC of a storage, or of the car at an EVSE; None when it is not known."""
+    if isinstance(sample, EvseSample):
+        return sample.vehicle.soc_pct if sample.vehicle else None
+    return sample.soc_pct if sample else None
+
+
+def sample_of(snapshot: Snapshot, device: DeviceId) -> StorageSample | EvseSample | None:
+    """Return the fresh sample of an actuator, None when it is stale."""
+    return snapshot.storages.get(device) or snapshot.evses.get(device)
+
+
+def opening_bid(snapshot: Snapshot, device: DeviceId) -> Bid:
+    """Return the bid with everything that the device could ever do."""
+    rated = snapshot.devices[device].rated
+    unlimited = Interval(-1e6, 1e6) if rated == ZERO else rated
+    nameplate = Reason(Rung.CAPABILITY, "nameplate")
+    return Bid(device, unlimited, nameplate, nameplate)
+
+
+def capability(bid: Bid, snapshot: Snapshot) -> Bid:
+    """What the device says it can do now; nothing when it is silent."""
+    sample = sample_of(snapshot, bid.device)
+    if sample is None:
+        return bid.narrowed(ZERO, Reason(Rung.CAPABILITY, "device_silent"))
+    live = Interval(-sample.discharge_max_w, sample.charge_max_w)
+    if isinstance(sample, EvseSample) and sample.state is not EvseState.READY:
+        code = "unplugged" if sample.state is EvseState.UNPLUGGED else "no_session"
+        return replace(bid.narrowed(ZERO, Reason(Rung.CAPABILITY, code)), engage=sample.plugged)
+    if soc_pct(sample) is None:
+        live = replace(live, min_w=0.0)
+    return bid.narrowed(live, Reason(Rung.CAPABILITY, "device_limit"))
+
+
+def faults(bid: Bid, snapshot: Snapshot) -> Bid:
+    """Raised faults of the device, each with its own response; a code without one stops the device."""
+    for fault in snapshot.faults:
+        if fault.device != bid.device:
+            continue
+        known = fault.code in FaultCode
+        response = FAULTS[FaultCode(fault.code)].response if known else Response.DEVICE_TO_ZERO
+        reason = Reason(Rung.CAPABILITY, "fault", fault.code)
+        if response is Response.DEVICE_TO_ZERO:
+            bid = bid.narrowed(ZERO, reason)
+        elif response is Response.NO_DISCHARGE:
+            bid = bid.narrowed(Interval(0.0, 1e6), reason)
+    return bid
+
+
+def owner_stop(bid: Bid, snapshot: Snapshot) -> Bid:
+    """The owner's stop and pause: nothing flows, and a car's contactors open."""
+    if snapshot.wishes.owner.stopped:
+        return replace(
+            bid.narrowed(ZERO, Reason(Rung.OWNER_STOP, "owner_stop")), engage=False, automatic=False
+        )
+    request = _request(bid, snapshot)
+    if request is not None and request.mode is RequestMode.PAUSE:
+        held = bid.narrowed(ZERO, Reason(Rung.OWNER_STOP, "paused", request.id))
+        return replace(held, engage=False, automatic=False)
+    return bid
+
+
+def reserve(bid: Bid, snapshot: Snapshot) -> Bid:
+    """The owner's floor: no discharge below it, and a car below it is charged at once."""
+    settings = snapshot.wishes.owner.of(bid.device)
+    if not settings.discharge_allowed:
+        bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "discharge_not_allowed"))
+    soc = soc_pct(sample_of(snapshot, bid.device))
+    if soc is None:
+        return bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_unknown"))
+    before = snapshot.decisions.get(bid.device)
+    codes = {r.code for r in (before.reason, before.limited_by) if r} if before else set()
+    margin = FLOOR_HYSTERESIS_PCT if codes & {"soc_floor", "below_floor"} else 0.0
+    if soc <= settings.floor_soc_pct + margin:
+        bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_floor"))
+    is_car = snapshot.devices[bid.device].kind is DeviceKind.EVSE
+    charging = "below_floor" in codes
+    if is_car and soc < settings.floor_soc_pct - FLOOR_HYSTERESIS_PCT + (
+        FLOOR_HYSTERESIS_PCT if charging else 0.0
+    ):
+        return bid.wishing(bid.interval.max_w, Reason(Rung.BACKUP_RESERVE, "below_floor"))
+    return bid
+
+
+def shed(bid: Bid, snapshot: Snapshot) -> Bid:
+    """A utility's SIMPLE level: from 2 on no charging (level 1 and 3 also shape the site's target in dispatch)."""
+    for window in snapshot.wishes.windows:
+        if window.kind is WindowKind.SHED and window.value >= 2 and window.active(snapshot.utc):
+            return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.DISPATCH_CALL, "shed", window.event_id))
+    return bid
+
+
+def owner_request(bid: Bid, snapshot: Snapshot) -> Bid:
+    """The owner's lease on this device: charge, boost until an SoC, discharge."""
+    request = _request(bid, snapshot)
+    if request is None or request.mode is RequestMode.PAUSE:
+        return bid
+    reason = Reason(Rung.OWNER_REQUEST, request.mode, request.id)
+    soc = soc_pct(sample_of(snapshot, bid.device))
+    until = request.until_soc_pct
+    if request.mode is RequestMode.DISCHARGE:
+        wish_w = -request.power_w if request.power_w else bid.interval.min_w
+        done = soc is not None and until is not None and soc <= until
+    else:
+        wish_w = request.power_w or bid.interval.max_w
+        done = soc is not None and until is not None and soc >= until
+    if done:
+        return bid
+    return replace(bid.wishing(wish_w, reason), automatic=False)
+
+
+def plan_slot(bid: Bid, snapshot: Snapshot) -> Bid:
+    """The plan's share of this device in the present slot."""
+    plan = snapshot.wishes.plan
+    slot = plan.slot(snapshot.utc) if plan else None
+    if slot is None or bid.device not in slot.device_power_w:
+        return bid
+    reason = Reason(Rung.PLAN, slot.reasons.get(bid.device, "plan"), plan.id if plan else "")
+    return bid.wishing(slot.device_power_w[bid.device], reason)
+
+
+def target(bid: Bid, snapshot: Snapshot) -> Bid:
+    """Without the owner's own request a car is not charged beyond its target."""
+    if not bid.automatic or snapshot.devices[bid.device].kind is not DeviceKind.EVSE:
+        return bid
+    soc = soc_pct(sample_of(snapshot, bid.device))
+    before = snapshot.decisions.get(bid.device)
+    reached = (
+        before is not None and before.limited_by is not None and before.limited_by.code == "target_reached"
+    )
+    margin = FLOOR_HYSTERESIS_PCT if reached else 0.0
+    if soc is None or soc >= snapshot.wishes.owner.of(bid.device).target_soc_pct - margin:
+        return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.SELF_CONSUMPTION, "target_reached"))
+    return bid
+
+
+def _request(bid: Bid, snapshot: Snapshot) -> Request | None:
+    return next(
+        (r for r in snapshot.wishes.requests if r.device == bid.device and snapshot.utc < r.expires_at), None
+    )
+
+
+RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
+    capability,
+    faults,
+    owner_stop,
+    reserve,
+    shed,
+    owner_request,
+    plan_slot,
+    target,
+)
+"""Highest first. The site's own limits rank between ``owner_stop`` and ``reserve``; dispatch fits them at the end, so
+that they stand, but inside these intervals, so that no call can take a device below the owner's floor."""
+
+
+def climb(
+    snapshot: Snapshot, device: DeviceId, rungs: tuple[Callable[[Bid, Snapshot], Bid], ...] = RUNGS
+) -> tuple[Bid, str]:
+    """Return the device's bid after all rungs and, if a rung failed, what failed: the device is then held at 0 W."""
+    bid = opening_bid(snapshot, device)
+    for rung in rungs:
+        try:
+            bid = rung(bid, snapshot)
+        except Exception as error:  # a guard that fails, fails closed, whatever it was
+            safe = bid.narrowed(ZERO, Reason(Rung.CAPABILITY, "rule_failed"))
+            return replace(
+                safe, wish_w=0.0, wish=Reason(Rung.CAPABILITY, "rule_failed")
+            ), f"{rung.__name__}: {error!r}"
+    return bid, ""

@@ -1,0 +1,146 @@
+"""The tick: snapshot → dispatch → envelope → apply, ten times a second and at once on a fresh grid sample.
+
+It awaits no device. Deadlines are absolute, on a timerfd: asyncio's own timers round to a millisecond
+(reference/optimize.md 7).
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.config import GridTable
+from gateway.control.balance import Balance, update
+from gateway.control.dispatch import dispatch
+from gateway.control.envelope import admit, hold_fuse
+from gateway.faults import FaultCode
+from gateway.model import Decision, DeviceId, Reason, Rung, Setpoint
+from gateway.state import SiteState
+
+LOGGER = logging.getLogger(__name__)
+
+PERIOD_S = 0.1
+EARLY_GAP_S = 0.02
+"""An early tick comes no sooner than this after the last one, however fast the meter is."""
+OVERRUN_HOLD_S = 60.0
+SETTLE_S = 5.0
+"""After the start a silent meter is not yet a fault."""
+OWN_FAULTS = (FaultCode.RULE_FAILED, FaultCode.LIMITS_CONFLICT, FaultCode.GRID_METER_STALE)
+
+
+class Actuator(Protocol):
+    """What the loop needs of a device."""
+
+    def apply(self, setpoint: Setpoint) -> None:
+        """Take the newest setpoint; returns at once."""
+
+
+class Loop:
+    """The control loop of one site. ``on_tick`` is told the lateness of each timed tick, in s."""
+
+    def __init__(
+        self,
+        state: SiteState,
+        grid: GridTable,
+        actuators: Mapping[DeviceId, Actuator],
+        on_tick: Callable[[float], None] = lambda lateness_s: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._grid = grid
+        self._actuators = actuators
+        self._on_tick = on_tick
+        self._monotonic = monotonic
+        self._balance: Balance | None = None
+        self._setpoints: dict[DeviceId, Setpoint] = {}
+        self._started_at = monotonic()
+        self._last_at = self._started_at - PERIOD_S
+        self._late_at = -OVERRUN_HOLD_S
+
+    def tick(self, now: float) -> None:
+        """Decide once for the whole site and hand each device its setpoint."""
+        snapshot = self._state.snapshot(now)
+        self._balance = update(self._balance, snapshot)
+        outcome = dispatch(snapshot, self._grid, self._balance)
+        self._report(outcome.faults, now)
+        elapsed_s, self._last_at = now - self._last_at, now
+        if not snapshot.wishes.owner.control_on:
+            self._setpoints.clear()
+            self._state.decide(_observed(d) for d in outcome.decisions)
+            return
+        admitted = {
+            d.device: admit(d, self._setpoints.get(d.device), snapshot, elapsed_s) for d in outcome.decisions
+        }
+        self._setpoints = hold_fuse(admitted, snapshot, self._grid)
+        self._state.decide(_held(d, self._setpoints[d.device]) for d in outcome.decisions)
+        for device, setpoint in self._setpoints.items():
+            self._actuators[device].apply(setpoint)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._on_time())
+            tasks.create_task(self._on_sample())
+
+    async def _on_time(self) -> None:
+        timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
+        deadline = self._monotonic() + PERIOD_S
+        os.timerfd_settime(timer, flags=os.TFD_TIMER_ABSTIME, initial=deadline, interval=PERIOD_S)
+        loop, due = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(timer, due.set)
+        try:
+            while True:
+                await due.wait()
+                due.clear()
+                now = self._monotonic()
+                expirations = int.from_bytes(os.read(timer, 8), "little")
+                deadline += PERIOD_S * (expirations - 1)
+                self._on_tick(now - deadline)
+                self._watch(now, expirations)
+                deadline += PERIOD_S
+                self.tick(now)
+        finally:
+            loop.remove_reader(timer)
+            os.close(timer)
+
+    async def _on_sample(self) -> None:
+        while True:
+            await self._state.fresh_grid.wait()
+            self._state.fresh_grid.clear()
+            now = self._monotonic()
+            if now - self._last_at >= EARLY_GAP_S:
+                self.tick(now)
+
+    def _watch(self, now: float, expirations: int) -> None:
+        if expirations > 1:
+            self._late_at = now
+            if not self._state.raised(FaultCode.TICK_OVERRUN):
+                LOGGER.warning("control tick late: %d periods of %.1f s missed", expirations - 1, PERIOD_S)
+            self._state.fault(FaultCode.TICK_OVERRUN, f"{expirations - 1} periods missed")
+        elif self._state.raised(FaultCode.TICK_OVERRUN) and now - self._late_at > OVERRUN_HOLD_S:
+            self._state.clear(FaultCode.TICK_OVERRUN)
+
+    def _report(self, found: Mapping[FaultCode, str], now: float) -> None:
+        for code in OWN_FAULTS:
+            if code in found and now - self._started_at >= SETTLE_S:
+                if not self._state.raised(code):
+                    LOGGER.warning("%s: %s", code, found[code])
+                self._state.fault(code, found[code])
+            elif code not in found and self._state.raised(code):
+                LOGGER.info("%s is over", code)
+                self._state.clear(code)
+
+
+def _observed(decision: Decision) -> Decision:
+    """Keep what would be done as the wish; nothing is commanded."""
+    reason = Reason(Rung.OWNER_STOP, "observing")
+    return replace(
+        decision, wanted_w=decision.power_w, power_w=0.0, reason=reason, limited_by=None, engage=False
+    )
+
+
+def _held(decision: Decision, setpoint: Setpoint) -> Decision:
+    return replace(decision, power_w=setpoint.power_w, limited_by=setpoint.limited_by)

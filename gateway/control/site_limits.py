@@ -1,0 +1,155 @@
+"""Pure: limits of the site → groups of devices whose summed power must stay inside an interval.
+
+A group is a phase of the main fuse, the whole connection, or what a utility's call bounds. ``fit`` moves powers, never
+out of a device's own interval, until every group holds; the highest rung is fitted last, so it is the one that stands.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from gateway.config import GridTable
+from gateway.control.balance import Balance
+from gateway.model import DeviceId, DeviceInfo, GridWindow, Interval, Reason, Rung, WindowKind
+
+FUSE_MARGIN = 0.97
+"""Part of the fuse's rating used: room for the meter's class and for the ramp of the slowest device."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """``interval`` bounds the sum of weight × power over the group's devices, in W."""
+
+    reason: Reason
+    weights: Mapping[DeviceId, float]
+    interval: Interval
+
+
+def group_limits(
+    grid: GridTable, balance: Balance, devices: Mapping[DeviceId, DeviceInfo], windows: Sequence[GridWindow]
+) -> tuple[GroupLimit, ...]:
+    """Return the limits of the site around its measured base load, highest rung first; ``windows`` are the active ones."""
+    everyone = dict.fromkeys(devices, 1.0)
+    base_w = balance.raw_w
+    limits = [_phase_limit(grid, balance, devices, phase) for phase in range(1, grid.phases + 1)]
+    if grid.import_limit_w is not None:
+        limits.append(
+            _bounded(
+                Rung.GRID_CONNECTION,
+                "import_limit",
+                "",
+                everyone,
+                Interval(-inf, grid.import_limit_w - base_w),
+            )
+        )
+    if grid.export_limit_w is not None:
+        limits.append(
+            _bounded(
+                Rung.GRID_CONNECTION,
+                "export_limit",
+                "",
+                everyone,
+                Interval(-grid.export_limit_w - base_w, inf),
+            )
+        )
+    for window in windows:
+        if window.kind is WindowKind.IMPORT_LIMIT:
+            allowed = Interval(-inf, window.value - base_w)
+            limits.append(
+                _bounded(Rung.PROTECTIVE_LIMIT, "utility_import_limit", window.event_id, everyone, allowed)
+            )
+        elif window.kind is WindowKind.EXPORT_LIMIT:
+            allowed = Interval(-window.value - base_w, inf)
+            limits.append(
+                _bounded(Rung.PROTECTIVE_LIMIT, "utility_export_limit", window.event_id, everyone, allowed)
+            )
+    return tuple(limits)
+
+
+def blind_limit(grid: GridTable, devices: Mapping[DeviceId, DeviceInfo]) -> GroupLimit:
+    """Return the limit that holds while the grid meter is silent: no discharge, and a draw that was proven safe."""
+    everyone = dict.fromkeys(devices, 1.0)
+    return _bounded(Rung.GRID_CONNECTION, "grid_meter_stale", "", everyone, Interval(0.0, grid.blind_draw_w))
+
+
+def _bounded(
+    rung: Rung, code: str, source: str, weights: Mapping[DeviceId, float], interval: Interval
+) -> GroupLimit:
+    return GroupLimit(Reason(rung, code, source), weights, interval)
+
+
+def _phase_limit(
+    grid: GridTable, balance: Balance, devices: Mapping[DeviceId, DeviceInfo], phase: int
+) -> GroupLimit:
+    fuse_w = grid.main_fuse_a * grid.nominal_voltage_v * FUSE_MARGIN
+    base_w = balance.raw_phase_w[phase - 1]
+    weights = {i: 1 / len(d.phases) for i, d in devices.items() if phase in d.phases}
+    return _bounded(
+        Rung.GRID_CONNECTION, f"fuse_l{phase}", "", weights, Interval(-fuse_w - base_w, fuse_w - base_w)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Powers inside every limit that the devices could meet; who was held back by what; the limits that could not be met."""
+
+    powers_w: Mapping[DeviceId, float]
+    limited_by: Mapping[DeviceId, Reason]
+    unmet: tuple[GroupLimit, ...]
+
+
+def fit(
+    powers_w: Mapping[DeviceId, float], intervals: Mapping[DeviceId, Interval], limits: Sequence[GroupLimit]
+) -> Fitted:
+    """Move powers inside their ``intervals`` until the group limits (highest rung first) hold; the highest stands."""
+    fitted = dict(powers_w)
+    limited_by: dict[DeviceId, Reason] = {}
+    for limit in reversed(limits):
+        members = [d for d in limit.weights if d in fitted]
+        total_w = _sum(fitted, limit)
+        target_w = limit.interval.clamp(total_w)
+        if abs(total_w - target_w) < 1e-6:
+            continue
+        for device, power_w in _move(fitted, intervals, limit, members, target_w - total_w).items():
+            if abs(power_w - fitted[device]) > 1e-9:
+                limited_by[device] = limit.reason
+            fitted[device] = power_w
+    unmet = tuple(x for x in limits if abs(_sum(fitted, x) - x.interval.clamp(_sum(fitted, x))) > 1.0)
+    return Fitted(fitted, limited_by, unmet)
+
+
+def _sum(powers_w: Mapping[DeviceId, float], limit: GroupLimit) -> float:
+    return sum(weight * powers_w[d] for d, weight in limit.weights.items() if d in powers_w)
+
+
+def _move(
+    powers_w: Mapping[DeviceId, float],
+    intervals: Mapping[DeviceId, Interval],
+    limit: GroupLimit,
+    members: Sequence[DeviceId],
+    change_w: float,
+) -> dict[DeviceId, float]:
+    """Share a change of the group's sum: first whoever works against it gives way to 0, then all lean in, pro rata."""
+    moved = {d: powers_w[d] for d in members}
+    for to_zero in (True, False):
+        room_w: dict[DeviceId, float] = {}
+        for device in members:
+            interval, power_w = intervals[device], moved[device]
+            edge_w = interval.min_w if change_w < 0 else interval.max_w
+            if to_zero:
+                edge_w = max(edge_w, 0.0) if change_w < 0 else min(edge_w, 0.0)
+            room_w[device] = (
+                min(0.0, edge_w - power_w) if change_w < 0 else max(0.0, edge_w - power_w)
+            ) * limit.weights[device]
+        total_w = sum(room_w.values())
+        if abs(total_w) < 1e-9:
+            continue
+        share = min(1.0, change_w / total_w)
+        for device in members:
+            moved[device] = intervals[device].clamp(
+                moved[device] + share * room_w[device] / limit.weights[device]
+            )
+        change_w -= share * total_w
+        if abs(change_w) < 1e-6:
+            break
+    return moved

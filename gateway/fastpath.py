@@ -1,0 +1,134 @@
+"""Process 1, composition root: devices, control and state in one TaskGroup. It opens no port to anyone.
+
+Start order: link (so that the services find it), devices, loop. Stop order: loop, then every actuator ramps to 0 W and
+hands back, then the rest.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from gateway.config import SiteConfig
+from gateway.control.loop import Loop
+from gateway.devices import Actuator, Device, open_device
+from gateway.faults import FaultCode
+from gateway.link import FastEnd, Report
+from gateway.model import DeviceKind, MeterRole, Wishes
+from gateway.state import SiteState
+
+LOGGER = logging.getLogger(__name__)
+
+REPORT_PERIOD_S = 0.5
+RELEASE_TIMEOUT_S = 8.0
+DISCHARGE_AT_MOST_S = 60.0
+
+
+def link_path(config: SiteConfig) -> Path:
+    """Return where the two processes meet."""
+    return config.state_dir / "link.sock"
+
+
+def open_devices(config: SiteConfig) -> dict[str, Device]:
+    """Build every driver of the site, touching no wire. Raises ConfigError."""
+    return {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
+
+
+class FastPath:
+    """The fast path of one site."""
+
+    def __init__(self, config: SiteConfig, devices: dict[str, Device]) -> None:
+        self._devices = devices
+        self._actuators = {
+            i: cast(Actuator, d) for i, d in devices.items() if d.info.kind is not DeviceKind.METER
+        }
+        self._state = SiteState(d.info for d in devices.values())
+        self._lateness_s: list[float] = []
+        self._loop = Loop(self._state, config.grid, self._actuators, self._lateness_s.append)
+        self._link = FastEnd(link_path(config), self._take, self._services)
+        self._check_cards()
+
+    async def run(self) -> None:
+        """Run until cancelled, then make safe."""
+        self._state.fault(FaultCode.SERVICES_LOST, "not connected yet")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._link.run())
+                for name, device in self._devices.items():
+                    tasks.create_task(device.run(self._state.slot(name)), name=name)
+                tasks.create_task(self._control())
+                tasks.create_task(self._report())
+        finally:
+            LOGGER.info("fast path stopped")
+
+    async def _control(self) -> None:
+        gc.collect()
+        gc.freeze()  # start-up objects are never garbage: collections stay short
+        try:
+            await self._loop.run()
+        finally:
+            await self._release(self._actuators.values())
+
+    async def _release(self, actuators: Iterable[Actuator]) -> None:
+        """Let every actuator ramp down and hand back; their drivers still run."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                await asyncio.gather(*(a.release() for a in actuators), return_exceptions=True)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_PERIOD_S)
+            late = tuple(round(s * 1000, 3) for s in self._lateness_s)
+            self._lateness_s.clear()
+            self._link.report(Report(self._state.snapshot(time.monotonic()), late))
+
+    def _take(self, wishes: Wishes) -> None:
+        before = self._state.wishes.owner
+        if wishes.owner.control_on != before.control_on:
+            LOGGER.info("control is %s", "on" if wishes.owner.control_on else "off: observing only")
+        self._state.wishes = wishes
+
+    def _services(self, present: bool) -> None:
+        if present:
+            LOGGER.info("services connected")
+            self._state.clear(FaultCode.SERVICES_LOST)
+        else:
+            LOGGER.warning("services lost: going on with their last wishes until those expire")
+            self._state.fault(FaultCode.SERVICES_LOST, "connection lost")
+
+    def _check_cards(self) -> None:
+        for name, device in self._devices.items():
+            if name not in self._actuators:
+                continue
+            longest_s = device.card.discharging_at_most_s
+            if longest_s is None or longest_s > DISCHARGE_AT_MOST_S:
+                detail = "for ever" if longest_s is None else f"{longest_s:g} s"
+                self._state.fault(
+                    FaultCode.FAIL_SAFE_UNPROVEN, f"may discharge {detail} after our death", name
+                )
+        roles = [d.info.role for d in self._devices.values()]
+        if MeterRole.GRID not in roles:
+            LOGGER.warning('no meter has role = "grid": nothing will be discharged')
+
+
+def take_priority() -> bool:
+    """Ask for SCHED_FIFO, else for a better nice value; return whether the ticks now run in real time."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except PermissionError:
+        with contextlib.suppress(PermissionError):
+            os.nice(-15)
+        return False
+    return True
+
+
+async def run(config: SiteConfig) -> None:
+    """Run the fast path of a site until cancelled. Raises ConfigError before anything is touched."""
+    fast_path = FastPath(config, open_devices(config))
+    LOGGER.info("fast path: %d devices, real time: %s", len(config.devices), take_priority())
+    await fast_path.run()

@@ -1,0 +1,110 @@
+"""Starts the two processes, watches them and starts them again; tells the service manager that they live.
+
+The fast path is started first and stopped last. A process that ends is started again after a pause that doubles up to
+a minute and is forgotten after two quiet minutes; the other process is left alone.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+LOGGER = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
+QUIET_S = 120.0
+STOP_TIMEOUT_S = 12.0
+CONFIG_EXIT = 2
+"""Exit status of a child whose site.toml cannot be run: starting it again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process: its name is the gateway's own sub-command."""
+
+    name: str
+    site: Path
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Return the command line."""
+        return sys.executable, "-m", "gateway", self.name, str(self.site)
+
+
+def pause_s(failures: int) -> float:
+    """Return how long to wait before the next start after so many quick ends in a row."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, failures - 1))
+
+
+async def _keep(child: Child, stop: asyncio.Event) -> None:
+    """Run a child, again and again, until ``stop``; then end it gently."""
+    failures = 0
+    while not stop.is_set():
+        started_at = time.monotonic()
+        process = await asyncio.create_subprocess_exec(*child.command, process_group=0)
+        LOGGER.info("%s started, pid %d", child.name, process.pid)
+        ended = asyncio.ensure_future(process.wait())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if stop.is_set():
+            await _end(process)
+            return
+        if process.returncode == CONFIG_EXIT:
+            stop.set()
+            raise SystemExit(CONFIG_EXIT)
+        failures = 1 if time.monotonic() - started_at > QUIET_S else failures + 1
+        LOGGER.error(
+            "%s ended with %s; starting it again in %.1f s", child.name, process.returncode, pause_s(failures)
+        )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_s(failures))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, where it listens (sd_notify protocol)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(message.encode(), address.replace("@", "\0", 1))
+
+
+async def _beat(stop: asyncio.Event) -> None:
+    _notify("READY=1")
+    while not stop.is_set():
+        _notify("WATCHDOG=1")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 5.0)
+    _notify("STOPPING=1")
+
+
+async def run(site: Path) -> None:
+    """Run both processes until SIGINT or SIGTERM; the services end first, so that the fast path releases in peace."""
+    loop = asyncio.get_running_loop()
+    services_stop, fast_stop = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, services_stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_beat(services_stop))
+        tasks.create_task(_keep(Child("fastpath", site), fast_stop))
+        services = tasks.create_task(_keep(Child("services", site), services_stop))
+        await services_stop.wait()
+        await asyncio.wait((services,))
+        fast_stop.set()
