@@ -9,8 +9,7 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/nissan-energy
 BOOTSTRAP=$CACHE/bootstrap-uv-$UV_VERSION
 UV=$BOOTSTRAP/bin/uv
 DEBIAN_PYTHON=$CACHE/debian-python-1 # count up when the way it is unpacked changes
-# A package index set for pip is not uv's concern, nor are a caller's own settings.
-export UV_NO_CONFIG=1 UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_LINK_MODE=hardlink
+export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_LINK_MODE=hardlink
 
 usable_python() {
   "$1" - "$PYTHON_FLOOR" >/dev/null 2>&1 <<'P'
@@ -100,7 +99,6 @@ unpack_debian_python() {
   quietly apt-get "${options[@]}" install -y --download-only "python$PYTHON_SERIES" "python$PYTHON_SERIES-venv" \
     "libpython$PYTHON_SERIES-dev" libstdc++6 || return 1
   note "unpacking $(find "$apt/archives" -name '*.deb' | wc -l) packages"
-  # usr-merge: forky ships no /lib, but a stray package may.
   for deb in "$apt"/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --no-same-owner --exclude='./usr/share/doc' --exclude='./usr/share/man' || return 1
   done
