@@ -1,0 +1,202 @@
+"""One instant of a charging session: what is remembered, what is seen, and what both say together; pure."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from gateway.devices.chademo.car import Car
+from gateway.devices.chademo.causes import Cause
+from gateway.devices.chademo.frames import CarStatus
+
+SAFE_VOLTAGE_V = 10.0
+"""The connector may be unlocked, and no battery is connected, at or below this (reference/can.md 3.8)."""
+
+DEBOUNCE_S = 0.25
+"""k and 102.5.0 fall together but are seen by two polls; only k alone for this long is an emergency."""
+
+
+class State(StrEnum):
+    """Steps of reference/can.md 3.7; ABORTING, ISOLATING, FAULT and WELDED are the way out of trouble."""
+
+    IDLE = "idle"
+    WAKING = "waking"
+    NEGOTIATING = "negotiating"
+    LOCKING = "locking"
+    TESTING = "testing"
+    BLEEDING = "bleeding"
+    CLOSING = "closing"
+    PRECHARGING = "precharging"
+    ENERGISED = "energised"
+    STOPPING = "stopping"
+    OPENING = "opening"
+    RELEASING = "releasing"
+    UNLOCKING = "unlocking"
+    DONE = "done"
+    ABORTING = "aborting"
+    ISOLATING = "isolating"
+    FAULT = "fault"
+    WELDED = "welded"
+
+
+RESTING = frozenset({State.IDLE, State.DONE, State.FAULT, State.WELDED})
+"""No session is under way: the bus is silent and the coils d1 and d2 are off."""
+
+
+class Mode(IntEnum):
+    """What the converter is told, and what it reports as 0, 2 and 3 of its status (see converter.py)."""
+
+    OFF = 0
+    VOLTAGE = 1
+    CURRENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """What this charger is, whatever the car. Currents are positive magnitudes."""
+
+    max_voltage_v: float = 500.0
+    min_voltage_v: float = 150.0
+    max_charge_a: float = 15.0
+    max_discharge_a: float = 15.0
+    min_insulation_ohm_per_v: float = 100.0
+    report_current_workaround: bool = False
+
+    @property
+    def discharges(self) -> bool:
+        """Whether the charger offers discharge to the car at all."""
+        return self.max_discharge_a > 0
+
+
+@dataclass(frozen=True, slots=True)
+class PilotLines:
+    """Inputs of the connector. ``permitted`` is k: the car pulls the line."""
+
+    permitted: bool = False
+    inserted: bool = False
+    locked: bool = False
+    emergency_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the converter measures at the car's side; current into the car is positive."""
+
+    mode: Mode = Mode.OFF
+    voltage_v: float = 0.0
+    current_a: float = 0.0
+    insulation_ohm: float = 0.0
+    fault_bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive."""
+
+    now: float
+    car: Car = field(default_factory=Car)
+    pilot: PilotLines | None = None
+    output: Output | None = None
+    bus_up: bool = True
+    engage: bool = False
+    wanted_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """All that a session remembers between two instants; None where it has not happened yet."""
+
+    state: State = State.IDLE
+    since: float = 0.0
+    cause: Cause = Cause.NONE
+    woken_at: float = 0.0
+    permitted_at: float = 0.0
+    permission_lost_at: float | None = None
+    tested_since: float | None = None
+    insulated: bool = False
+    ends_at: float = 0.0
+    battery_v: float = 0.0
+    opened_at: float | None = None
+    current_a: float = 0.0
+    offered_a: float = 0.0
+    offered_at: float = 0.0
+    stepped_at: float = 0.0
+
+
+def leftover(now: float, *, d2: bool) -> Progress:
+    """Return the progress that ends what a dead predecessor left commanded; ``d2`` as it was found."""
+    return Progress(State.ABORTING, since=now, cause=Cause.PREDECESSOR, insulated=d2, stepped_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Progress and inputs together."""
+
+    progress: Progress
+    inputs: Inputs
+    charger: Charger
+
+    @property
+    def age_s(self) -> float:
+        """Time since the state was entered."""
+        return self.inputs.now - self.progress.since
+
+    @property
+    def permitted(self) -> bool:
+        """The car pulls k."""
+        return self.inputs.pilot is not None and self.inputs.pilot.permitted
+
+    @property
+    def voltage_v(self) -> float | None:
+        """Voltage at the connector, None when it is unknown."""
+        return self.inputs.output.voltage_v if self.inputs.output else None
+
+    @property
+    def isolated(self) -> bool:
+        """The connector is known to be without dangerous voltage."""
+        return self.voltage_v is not None and abs(self.voltage_v) <= SAFE_VOLTAGE_V
+
+    @property
+    def energised_long(self) -> bool:
+        """Voltage is known to be there."""
+        return self.voltage_v is not None and abs(self.voltage_v) > SAFE_VOLTAGE_V
+
+    @property
+    def charge_limit_a(self) -> float:
+        """What may flow into the car now: the least of its request, our offer and our rating."""
+        return min(self.inputs.car.requested_current_a, self.progress.offered_a, self.charger.max_charge_a)
+
+    @property
+    def discharge_limit_a(self) -> float:
+        """What may flow out of the car now; 0 without its consent or at its lowest voltage."""
+        car = self.inputs.car
+        if car.discharge is None or not self.charger.discharges or (self.voltage_v or 0) <= self.floor_v:
+            return 0.0
+        return min(car.max_discharge_current_a, self.charger.max_discharge_a)
+
+    @property
+    def floor_v(self) -> float:
+        """Lowest voltage for discharge: the car's or ours, whichever is higher."""
+        discharge = self.inputs.car.discharge
+        return max(self.charger.min_voltage_v, discharge.min_voltage_v if discharge else 0.0)
+
+    @property
+    def ceiling_v(self) -> float:
+        """Threshold voltage of 108: the car's maximum once it is known, never above ours."""
+        limits = self.inputs.car.limits
+        return min(limits.max_voltage_v, self.charger.max_voltage_v) if limits else self.charger.max_voltage_v
+
+    @property
+    def fits(self) -> bool:
+        """Car and charger have a voltage and a current in common. Meaningful after k."""
+        car, charger = self.inputs.car, self.charger
+        return (
+            car.limits is not None
+            and car.request is not None
+            and car.request.target_voltage_v <= charger.max_voltage_v
+            and car.limits.max_voltage_v >= charger.min_voltage_v
+            and car.limits.min_current_a <= charger.max_charge_a
+        )
+
+    @property
+    def car_faulty(self) -> bool:
+        """The car reports a fault of its battery or its charging system."""
+        return bool(self.inputs.car.faults) or CarStatus.SYSTEM_FAULT in self.inputs.car.status
