@@ -9,15 +9,16 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
 from gateway.config import SiteConfig
 from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, open_device
-from gateway.faults import FaultCode
+from gateway.faults import FAULTS, FaultCode
 from gateway.link import FastEnd, Report
 from gateway.model import DeviceKind, MeterRole, Wishes
 from gateway.state import SiteState
@@ -53,26 +54,22 @@ class FastPath:
         self._link = FastEnd(link_path(config), self._take, self._services)
         self._check_cards()
 
-    async def run(self) -> None:
-        """Run until cancelled, then make safe."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then make safe: no more ticks, release every actuator, end the drivers."""
         self._state.fault(FaultCode.SERVICES_LOST, "not connected yet")
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._link.run())
-                for name, device in self._devices.items():
-                    tasks.create_task(device.run(self._state.slot(name)), name=name)
-                tasks.create_task(self._control())
-                tasks.create_task(self._report())
-        finally:
-            LOGGER.info("fast path stopped")
-
-    async def _control(self) -> None:
-        gc.collect()
-        gc.freeze()  # start-up objects are never garbage: collections stay short
-        try:
-            await self._loop.run()
-        finally:
+        async with asyncio.TaskGroup() as tasks:
+            around = [tasks.create_task(self._link.run()), tasks.create_task(self._report())]
+            for name, device in self._devices.items():
+                around.append(tasks.create_task(device.run(self._state.slot(name)), name=name))
+            gc.collect()
+            gc.freeze()  # start-up objects are never garbage: collections stay short
+            control = tasks.create_task(self._loop.run())
+            await stop.wait()
+            control.cancel()
             await self._release(self._actuators.values())
+            for task in around:
+                task.cancel()
+        LOGGER.info("fast path stopped")
 
     async def _release(self, actuators: Iterable[Actuator]) -> None:
         """Let every actuator ramp down and hand back; their drivers still run."""
@@ -127,8 +124,41 @@ def take_priority() -> bool:
     return True
 
 
+async def check(config: SiteConfig, listen_s: float, say: Callable[[str], None]) -> int:
+    """Say what each device is and, after ``listen_s`` of reading, what it reports; 0 when every device answers.
+
+    Nothing is commanded.
+    """
+    devices = open_devices(config)
+    state = SiteState(d.info for d in devices.values())
+    say(f"{config.path}: {config.site.name}, {len(devices)} devices, keeps its state in {config.state_dir}")
+    if listen_s > 0:
+        say(f"listening for {listen_s:g} s …")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(listen_s), asyncio.TaskGroup() as tasks:
+                for name, device in devices.items():
+                    tasks.create_task(device.run(state.slot(name)))
+    snapshot = state.snapshot(time.monotonic())
+    missing = 0
+    for name, device in devices.items():
+        info, card = snapshot.devices[name], device.card
+        say(f"\n{name}: {info.name} ({info.driver}) {info.maker} {info.model} {info.serial}".rstrip())
+        holds = "for ever" if card.lease_s is None else f"{card.lease_s:g} s"
+        say(f"  fail-safe: holds an order {holds}; on our death: {card.on_our_death}")
+        for fault in (f for f in snapshot.faults if f.device == name):
+            say(f"  fault {fault.code}: {fault.detail}. {FAULTS[FaultCode(fault.code)].remedy}")
+        if listen_s > 0:
+            sample = snapshot.meters.get(name) or snapshot.storages.get(name) or snapshot.evses.get(name)
+            say(f"  says: {sample}" if sample else "  says nothing")
+            missing += sample is None
+    return 1 if missing else 0
+
+
 async def run(config: SiteConfig) -> None:
-    """Run the fast path of a site until cancelled. Raises ConfigError before anything is touched."""
+    """Run the fast path of a site until SIGTERM or SIGINT. Raises ConfigError before anything is touched."""
     fast_path = FastPath(config, open_devices(config))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     LOGGER.info("fast path: %d devices, real time: %s", len(config.devices), take_priority())
-    await fast_path.run()
+    await fast_path.run(stop)

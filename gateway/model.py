@@ -200,7 +200,10 @@ class Setpoint:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the tick decided for one device. ``wanted_w`` is the wish before the higher rungs held it back."""
+    """What the tick decided for one device. ``wanted_w`` is the wish before the higher rungs held it back.
+
+    ``min_by`` and ``max_by`` tell who set the edges of the interval.
+    """
 
     device: DeviceId
     at: float
@@ -211,6 +214,8 @@ class Decision:
     reason: Reason
     limited_by: Reason | None = None
     engage: bool = True
+    min_by: Reason | None = None
+    max_by: Reason | None = None
 
 
 class RequestMode(StrEnum):

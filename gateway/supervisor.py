@@ -50,12 +50,14 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
         started_at = time.monotonic()
         process = await asyncio.create_subprocess_exec(*child.command, process_group=0)
         LOGGER.info("%s started, pid %d", child.name, process.pid)
-        ended = asyncio.ensure_future(process.wait())
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        async with asyncio.TaskGroup() as waiting:
+            ended = waiting.create_task(process.wait())
+            stopping = waiting.create_task(stop.wait())
+            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not ended.done():
+                await _end(process)
         if stop.is_set():
-            await _end(process)
             return
         if process.returncode == CONFIG_EXIT:
             stop.set()

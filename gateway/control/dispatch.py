@@ -123,7 +123,12 @@ def _shared(
         for d in free
     }
     shares = share(need_w, free, energy_wh, before_w, cars)
-    return {d: b.wishing(shares[d], reason) if d in shares else b for d, b in bids.items()}
+    # A device that is closed on the side of the need wishes the whole of it, so that its limiter is named.
+    closed = {d for d, i in free.items() if (need_w < 0 <= i.min_w) or (i.max_w <= 0 < need_w)}
+    return {
+        d: b.wishing(need_w if d in closed else shares[d], reason) if d in shares else b
+        for d, b in bids.items()
+    }
 
 
 def _decision(bid: Bid, snapshot: Snapshot, wanted_w: float, fitted: Fitted) -> Decision:
@@ -146,4 +151,6 @@ def _decision(bid: Bid, snapshot: Snapshot, wanted_w: float, fitted: Fitted) -> 
         reason=reason,
         limited_by=limiter,
         engage=bid.engage,
+        min_by=bid.low,
+        max_by=bid.high,
     )

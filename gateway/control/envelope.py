@@ -42,7 +42,7 @@ def admit(decision: Decision, previous: Setpoint | None, snapshot: Snapshot, ela
         ramped_w = _ramp(before_w, power_w, RAMP_W_PER_S * elapsed_s)
         if ramped_w != power_w and limited_by is None:
             limited_by = Reason(Rung.ENVELOPE, "ramp")
-    except Exception:  # whatever it was: an unverified setpoint is 0 W
+    except Exception:  # noqa: BLE001  # whatever it was: an unverified setpoint is 0 W
         ramped_w, limited_by = 0.0, Reason(Rung.ENVELOPE, "envelope_failed")
     return Setpoint(
         decision.device, ramped_w, snapshot.at + LEASE_S, decision.reason, limited_by, decision.engage

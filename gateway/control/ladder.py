@@ -125,12 +125,11 @@ def reserve(bid: Bid, snapshot: Snapshot) -> Bid:
     if soc is None:
         return bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_unknown"))
     before = snapshot.decisions.get(bid.device)
-    codes = {r.code for r in (before.reason, before.limited_by) if r} if before else set()
-    margin = FLOOR_HYSTERESIS_PCT if codes & {"soc_floor", "below_floor"} else 0.0
+    margin = FLOOR_HYSTERESIS_PCT if before and before.min_by and before.min_by.code == "soc_floor" else 0.0
     if soc <= settings.floor_soc_pct + margin:
         bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_floor"))
     is_car = snapshot.devices[bid.device].kind is DeviceKind.EVSE
-    charging = "below_floor" in codes
+    charging = before is not None and before.reason.code == "below_floor"
     if is_car and soc < settings.floor_soc_pct - FLOOR_HYSTERESIS_PCT + (
         FLOOR_HYSTERESIS_PCT if charging else 0.0
     ):
@@ -181,10 +180,9 @@ def target(bid: Bid, snapshot: Snapshot) -> Bid:
         return bid
     soc = soc_pct(sample_of(snapshot, bid.device))
     before = snapshot.decisions.get(bid.device)
-    reached = (
-        before is not None and before.limited_by is not None and before.limited_by.code == "target_reached"
+    margin = (
+        FLOOR_HYSTERESIS_PCT if before and before.max_by and before.max_by.code == "target_reached" else 0.0
     )
-    margin = FLOOR_HYSTERESIS_PCT if reached else 0.0
     if soc is None or soc >= snapshot.wishes.owner.of(bid.device).target_soc_pct - margin:
         return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.SELF_CONSUMPTION, "target_reached"))
     return bid
@@ -218,7 +216,7 @@ def climb(
     for rung in rungs:
         try:
             bid = rung(bid, snapshot)
-        except Exception as error:  # a guard that fails, fails closed, whatever it was
+        except Exception as error:  # noqa: BLE001  # a guard that fails, fails closed, whatever it was
             safe = bid.narrowed(ZERO, Reason(Rung.CAPABILITY, "rule_failed"))
             return replace(
                 safe, wish_w=0.0, wish=Reason(Rung.CAPABILITY, "rule_failed")

@@ -4,7 +4,8 @@ A converter loses a fixed 60-100 W whenever it runs, so below ``ALONE_W`` one de
 where it can, else the car. Hysteresis keeps the choice from fluttering.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from gateway.model import DeviceId, Interval
 
@@ -17,7 +18,7 @@ def share(
     intervals: Mapping[DeviceId, Interval],
     energy_wh: Mapping[DeviceId, float],
     before_w: Mapping[DeviceId, float],
-    cars: Set[DeviceId],
+    cars: AbstractSet[DeviceId],
 ) -> dict[DeviceId, float]:
     """Split ``need_w`` (into the devices positive) over ``intervals``; the sum is as near to it as the devices allow."""
     able = [d for d, i in intervals.items() if (i.max_w if need_w > 0 else -i.min_w) > 0 and energy_wh[d] > 0]

@@ -1,0 +1,165 @@
+"""Arguments → config → run until a signal."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway import __version__
+from gateway.config import load
+from gateway.faults import ConfigError, GatewayError
+
+EXIT_CONFIG = 2
+
+DESCRIPTION = """\
+Runs a Leaf, its charger and a home battery as one power plant.
+
+  simulate   a house in a box on the wire, to try everything without hardware
+  check      read site.toml, and with --connect every device, and say what is wrong
+  run        run the gateway (it only observes until the owner turns control on)
+  pair       show a fresh code to pair Home Assistant with a running gateway
+  replay     play a recorded charging session through the charger's own logic
+"""
+
+EXAMPLES = """\
+first steps:
+  python -m gateway simulate --run-dir house        # terminal 1: the house, and house/site.toml to match
+  python -m gateway check --connect house/site.toml # terminal 2: does everything answer?
+  python -m gateway run house/site.toml             # then: pair Home Assistant with the code it prints
+"""
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gateway import supervisor
+
+    load(arguments.site)
+    asyncio.run(supervisor.run(arguments.site))
+    return 0
+
+
+def _fastpath(arguments: argparse.Namespace) -> int:
+    from gateway import fastpath
+
+    asyncio.run(fastpath.run(load(arguments.site)))
+    return 0
+
+
+def _services(arguments: argparse.Namespace) -> int:
+    from gateway import services
+
+    asyncio.run(services.run(load(arguments.site)))
+    return 0
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    command = [
+        sys.executable,
+        "-m",
+        "gateway.simulator",
+        "--run-dir",
+        str(arguments.run_dir),
+        *arguments.options,
+    ]
+    os.execv(sys.executable, command)  # noqa: S606  # a fixed list, no shell
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway.fastpath import check
+
+    return asyncio.run(check(load(arguments.site), arguments.seconds if arguments.connect else 0.0, print))
+
+
+def _pair(arguments: argparse.Namespace) -> int:
+    from gateway.services import open_pairing
+
+    print(f"Pairing code, good for 10 minutes: {open_pairing(load(arguments.site))}")
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from gateway.fastpath import replay
+
+    return replay(arguments.file, print)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        "python -m gateway", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=raw
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, action: Callable[[argparse.Namespace], int], text: str, more: str = ""
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=f"{text}\n\n{more}", formatter_class=raw)
+        added.set_defaults(action=action)
+        added.add_argument("-v", "--verbose", action="store_true", help="log in detail")
+        return added
+
+    run = command(
+        "run",
+        _run,
+        "run the gateway until Ctrl-C",
+        "Two processes: the fast path, which moves current and opens no port,\nand the services, which plan and listen. Either may die without the other.",
+    )
+    simulate = command(
+        "simulate",
+        _simulate,
+        "start a simulated house on the wire",
+        "CAN, Modbus TCP and a control port on 127.0.0.1; only physics is simulated.\nWrites RUN_DIR/site.toml, ready for `run`. Options after -- go to the house\n(`python -m gateway.simulator --help`).",
+    )
+    simulate.add_argument(
+        "--run-dir", type=Path, default=Path("house"), help="folder for the house's files (default: house)"
+    )
+    simulate.add_argument("options", nargs="*", help="options of the house, after --")
+    check = command(
+        "check",
+        _check,
+        "check site.toml and, with --connect, the devices",
+        "Without --connect nothing is touched. With it every device is read, none is commanded.",
+    )
+    check.add_argument("--connect", action="store_true", help="connect to the devices and show what they say")
+    check.add_argument("--seconds", type=float, default=5.0, help="how long to listen (default: 5)")
+    pair = command("pair", _pair, "open pairing for ten minutes and show the code")
+    replay = command(
+        "replay",
+        _replay,
+        "play a recorded CHAdeMO session through the charger's logic",
+        "Reads SavvyCAN CSV and candump logs; prints what the charger decides, on a virtual clock.",
+    )
+    replay.add_argument("file", type=Path, help="the recording")
+    hidden = {"fastpath": _fastpath, "services": _services}
+    for name, action in hidden.items():
+        command(name, action, f"(internal) the {name} process that `run` starts")
+    for added in (run, check, pair, *(commands.choices[n] for n in hidden)):
+        added.add_argument("site", type=Path, help="path of site.toml")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status. Errors are one line on stderr, never a traceback."""
+    chosen = parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if chosen.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    try:
+        return int(chosen.action(chosen))
+    except ConfigError as error:
+        print(f"site.toml cannot be run: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except GatewayError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

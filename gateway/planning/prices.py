@@ -1,0 +1,44 @@
+"""Price series from a file: one validated, ordered series of slots; what cannot be read is said, never guessed."""
+
+import csv
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from math import isfinite
+from pathlib import Path
+
+from gateway.faults import Malformed, Unreachable
+from gateway.model import PriceSlot
+
+LONGEST_SLOT = timedelta(hours=1)
+
+
+def read_prices(path: Path) -> tuple[PriceSlot, ...]:
+    """Read a CSV with the columns starts_at (RFC 3339), import_per_kwh, export_per_kwh. Raises Unreachable, Malformed."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return parse_prices(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Unreachable(f"{path}: {error}") from None
+
+
+def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
+    """Return slots in order; each lasts until the next begins, an hour at most. Raises Malformed naming the row."""
+    points: list[tuple[datetime, float, float]] = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            starts_at = datetime.fromisoformat(row["starts_at"])
+            bought, sold = float(row["import_per_kwh"]), float(row["export_per_kwh"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise Malformed(f"prices, line {number}: {error!r}") from None
+        if starts_at.tzinfo is None or not (isfinite(bought) and isfinite(sold)):
+            raise Malformed(f"prices, line {number}: a time without zone or a price that is no number")
+        points.append((starts_at, bought, sold))
+    points.sort(key=lambda p: p[0])
+    slots = []
+    for (starts_at, bought, sold), following in zip(points, [*points[1:], None], strict=True):
+        ends_at = starts_at + LONGEST_SLOT
+        if following is not None:
+            ends_at = min(ends_at, following[0])
+        if ends_at > starts_at:
+            slots.append(PriceSlot(starts_at, ends_at, bought, sold))
+    return tuple(slots)

@@ -1,0 +1,115 @@
+"""When to plan: every quarter of an hour, and at once when prices, wishes or a car's presence change."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from gateway.config import PricesTable
+from gateway.faults import Theirs
+from gateway.model import DeviceId, OwnerSettings, Plan, PriceSlot, Snapshot
+from gateway.planning.cheapest_hours import make_plan, trips_of
+from gateway.planning.prices import read_prices
+
+LOGGER = logging.getLogger(__name__)
+
+REPLAN_S = 900.0
+LOOK_S = 10.0
+
+
+class Prices:
+    """The price series of the site, read again when its file changes."""
+
+    def __init__(self, table: PricesTable | None) -> None:
+        self._table = table
+        self._read_at = 0.0
+        self._lost = False
+        self.slots: tuple[PriceSlot, ...] = ()
+
+    def refresh(self) -> bool:
+        """Read the file if it is newer; return whether the series changed. A bad file leaves the old series."""
+        if self._table is None:
+            return False
+        try:
+            changed_at = self._table.file.stat().st_mtime
+            if changed_at == self._read_at:
+                return False
+            self._read_at = changed_at
+            self.slots = read_prices(self._table.file)
+        except (OSError, Theirs) as error:
+            if not self._lost:
+                LOGGER.warning("prices: %s; keeping the old ones", error)
+            self._lost = True
+            return False
+        if self._lost:
+            LOGGER.info("prices: readable again")
+        self._lost = False
+        return True
+
+    def window(self, start: datetime, end: datetime) -> tuple[PriceSlot, ...]:
+        """Return the slots that overlap ``[start, end)``."""
+        return tuple(s for s in self.slots if s.starts_at < end and s.ends_at > start)
+
+
+class Planner:
+    """Keeps ``plan``; ``changed`` is called when it is replaced."""
+
+    def __init__(
+        self,
+        prices: Prices,
+        zone: ZoneInfo,
+        known: Callable[[], tuple[Snapshot | None, OwnerSettings]],
+        changed: Callable[[], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._prices = prices
+        self._zone = zone
+        self._known = known
+        self._changed = changed
+        self._clock = clock
+        self._seen: object = None
+        self._made_at: datetime | None = None
+        self.plan: Plan | None = None
+
+    async def run(self) -> None:
+        """Look every 10 s until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Plan again if something that the plan rests on has changed, or the plan is old."""
+        utc = self._clock()
+        fresh_prices = self._prices.refresh()
+        snapshot, owner = self._known()
+        cars = _cars(snapshot)
+        departures: dict[DeviceId, tuple[time, float]] = {
+            d: (s.departure, s.target_soc_pct) for d in cars if (s := owner.of(d)).departure is not None
+        }
+        seen = (tuple(cars), tuple(departures.items()), owner.control_on)
+        old = self._made_at is None or (utc - self._made_at).total_seconds() >= REPLAN_S
+        if not (fresh_prices or old or seen != self._seen):
+            return
+        because = (
+            "new prices" if fresh_prices else "wishes changed" if seen != self._seen else "quarter of an hour"
+        )
+        self._seen, self._made_at = seen, utc
+        trips = trips_of(cars, departures, utc, self._zone)
+        self.plan = make_plan(f"{utc:%Y%m%dT%H%M%SZ}", because, utc, self._prices.slots, trips)
+        self._changed()
+
+
+def _cars(snapshot: Snapshot | None) -> dict[DeviceId, tuple[float, float, float]]:
+    """Plugged cars whose SoC is known: (SoC %, capacity Wh, charge power W)."""
+    cars: dict[DeviceId, tuple[float, float, float]] = {}
+    for device, sample in snapshot.evses.items() if snapshot else ():
+        if sample is None or sample.vehicle is None or sample.vehicle.soc_pct is None:
+            continue
+        rated_w = snapshot.devices[device].rated.max_w if snapshot else 0.0
+        cars[device] = (
+            sample.vehicle.soc_pct,
+            sample.vehicle.capacity_wh or 36_000.0,
+            sample.charge_max_w or rated_w,
+        )
+    return cars

@@ -1,0 +1,290 @@
+"""The site as the services know it: the last report from the fast path, the owner's wishes on disk, plan, prices, calls.
+
+It is what the API shows and changes, and what becomes the ``Wishes`` that go down the link.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from gateway import __version__
+from gateway.api.site import Limits, SiteIdentity, Utility, UtilityCredentials, View
+from gateway.config import SiteConfig
+from gateway.faults import FaultCode, Refused
+from gateway.link import Report
+from gateway.model import (
+    ActiveFault,
+    Decision,
+    DeviceId,
+    EnergyTotals,
+    GridEvent,
+    GridWindow,
+    HistoryPoint,
+    OwnerSettings,
+    Plan,
+    Request,
+    RequestMode,
+    Snapshot,
+    WindowKind,
+    Wishes,
+)
+from gateway.services.planner import Prices
+from gateway.services.store import Kept, OwnerStore
+
+FAST_PATH_SILENT_S = 3.0
+PRICES_SHOWN = timedelta(hours=48)
+
+
+class Calls(Protocol):
+    """What the site needs of the demand-response room."""
+
+    def windows(self, utc: datetime) -> tuple[GridWindow, ...]:
+        """Return the arbitrated windows of the next hours."""
+
+    def events(self, utc: datetime) -> tuple[GridEvent, ...]:
+        """Return the calls as the owner sees them."""
+
+    def allow_market(self, allowed: bool) -> None:
+        """Take part in market calls, or in limits alone."""
+
+    def opt_out(self, event_id: str) -> bool:
+        """Leave a call; False when it is unknown."""
+
+    def opt_in(self, event_id: str) -> bool:
+        """Rejoin a call; False when it is unknown."""
+
+    def add_utility(self, name: str) -> tuple[str, str]:
+        """Return (client id, secret) of a new utility."""
+
+    def remove_utility(self, client_id: str) -> bool:
+        """Revoke a utility; False when it is unknown."""
+
+    def utilities(self) -> Mapping[str, str]:
+        """Return client id → name."""
+
+    @property
+    def vtn_url(self) -> str:
+        """Return the base address that utilities call."""
+
+
+class History(Protocol):
+    """What the site needs of the journal."""
+
+    def record(self, snapshot: Snapshot) -> None:
+        """Note a report."""
+
+    def totals(self) -> Mapping[DeviceId, EnergyTotals]:
+        """Return the guarded lifetime counters."""
+
+    def decisions(self, device: DeviceId | None, limit: int) -> Sequence[Decision]:
+        """Return the newest decisions, newest first."""
+
+    def history(self, device: DeviceId, start: datetime, end: datetime, limit: int) -> Sequence[HistoryPoint]:
+        """Return thinned samples, oldest first."""
+
+
+class ServicesSite:
+    """Implements the API's ``Site``. ``wanted`` is set whenever the fast path should hear new wishes."""
+
+    def __init__(
+        self,
+        config: SiteConfig,
+        store: OwnerStore,
+        prices: Prices,
+        journal: History,
+        calls: Calls | None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        site = config.site
+        self.identity = SiteIdentity(site.serial, site.name, __version__, site.time_zone)
+        self.wanted = asyncio.Event()
+        self.plan: Plan | None = None
+        self.snapshot: Snapshot | None = None
+        self._config = config
+        self._store = store
+        self._prices = prices
+        self._journal = journal
+        self._calls = calls
+        self._clock = clock
+        self._monotonic = monotonic
+        self._started_at = monotonic()
+        self._faults: dict[FaultCode, ActiveFault] = {}
+        self._seq = 1
+        self._bell = asyncio.Event()
+        if calls is not None:
+            calls.allow_market(store.kept.owner.grid_events_allowed)
+
+    # ── from the fast path, the planner and the utility ──────────────────────────────────────────────────────────────
+
+    def take(self, report: Report) -> None:
+        """Take a report of the fast path."""
+        self.snapshot = report.snapshot
+        self._journal.record(report.snapshot)
+        self._end_requests(report.snapshot)
+        self.changed()
+
+    def replan(self, plan: Plan | None) -> None:
+        """Replace the plan."""
+        self.plan = plan
+        self.changed(wishes=True)
+
+    def calls_changed(self) -> None:
+        """Pass on what the utility changed, at once."""
+        self.changed(wishes=True)
+
+    def changed(self, *, wishes: bool = False) -> None:
+        """Wake whoever waits for a change; with ``wishes`` also the fast path."""
+        self._seq += 1
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+        if wishes:
+            self.wanted.set()
+
+    def fault(self, code: FaultCode, detail: str | None) -> None:
+        """Raise a fault of the services, or clear it with ``detail`` None."""
+        if detail is None:
+            self._faults.pop(code, None)
+        else:
+            since = self._faults[code].since if code in self._faults else self._clock()
+            self._faults[code] = ActiveFault(code, "", since, detail)
+        self.changed()
+
+    def wishes(self) -> Wishes:
+        """Return all that the fast path should hold now."""
+        utc = self._clock()
+        kept = self._store.kept
+        windows = self._calls.windows(utc) if self._calls else ()
+        return Wishes(kept.owner, tuple(r for r in kept.requests if r.expires_at > utc), windows, self.plan)
+
+    # ── for the API ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def view(self) -> View:
+        """Return what holds now."""
+        now, utc = self._monotonic(), self._clock()
+        midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
+        return View(
+            seq=self._seq,
+            now=now,
+            utc=utc,
+            services_uptime_s=now - self._started_at,
+            fast_path_alive=self.snapshot is not None and now - self.snapshot.at < FAST_PATH_SILENT_S,
+            snapshot=self.snapshot,
+            owner=self._store.kept.owner,
+            requests=tuple(r for r in self._store.kept.requests if r.expires_at > utc),
+            limits=self._limits(utc),
+            plan=self.plan,
+            prices=self._prices.window(midnight, midnight + PRICES_SHOWN),
+            events=self._calls.events(utc) if self._calls else (),
+            utilities=tuple(Utility(i, n) for i, n in self._calls.utilities().items()) if self._calls else (),
+            energy=self._journal.totals(),
+            faults=tuple(self._faults.values()),
+        )
+
+    async def next_change(self, seq: int) -> int:
+        """Return the newest sequence number as soon as it is greater than ``seq``."""
+        while self._seq <= seq:
+            await self._bell.wait()
+        return self._seq
+
+    async def set_owner(self, owner: OwnerSettings) -> None:
+        """Replace the owner's standing wishes, on disk first. Raises Refused when the disk does not take them."""
+        self._keep(replace(self._store.kept, owner=owner))
+        if self._calls is not None:
+            self._calls.allow_market(owner.grid_events_allowed)
+
+    async def add_request(self, request: Request) -> None:
+        """Put a request in place of any earlier one on its device."""
+        kept = self._store.kept
+        others = tuple(
+            r for r in kept.requests if r.device != request.device and r.expires_at > self._clock()
+        )
+        self._keep(replace(kept, requests=(*others, request)))
+
+    async def cancel_request(self, device: DeviceId) -> None:
+        """Give a device back to automatic."""
+        kept = self._store.kept
+        self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device != device)))
+
+    async def stop(self, on: bool) -> None:
+        """Set or lift the owner's stop."""
+        kept = self._store.kept
+        self._keep(replace(kept, owner=replace(kept.owner, stopped=on)))
+
+    async def opt_out(self, event_id: str, out: bool) -> bool:
+        """Leave or rejoin a utility's call; False when there is no such call."""
+        if self._calls is None:
+            return False
+        known = self._calls.opt_out(event_id) if out else self._calls.opt_in(event_id)
+        self.changed(wishes=True)
+        return known
+
+    async def add_utility(self, name: str) -> UtilityCredentials:
+        """Make credentials for one more utility. Raises Refused when this site has no endpoint for one."""
+        if self._calls is None:
+            raise Refused("this site has no [utility] table in its site.toml")
+        client_id, secret = self._calls.add_utility(name)
+        self.changed()
+        return UtilityCredentials(client_id, secret, self._calls.vtn_url)
+
+    async def remove_utility(self, client_id: str) -> bool:
+        """Revoke a utility; False when there is no such one."""
+        removed = self._calls is not None and self._calls.remove_utility(client_id)
+        self.changed(wishes=True)
+        return removed
+
+    async def decisions(self, device: DeviceId | None, limit: int) -> Sequence[Decision]:
+        """Return the newest recorded decisions, newest first."""
+        return self._journal.decisions(device, limit)
+
+    async def history(
+        self, device: DeviceId, start: datetime, end: datetime, limit: int
+    ) -> Sequence[HistoryPoint]:
+        """Return thinned samples of ``[start, end)``, oldest first."""
+        return self._journal.history(device, start, end, limit)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _keep(self, kept: Kept) -> None:
+        try:
+            self._store.save(kept)
+        except OSError as error:
+            raise Refused(
+                f"the wish could not be written to disk and does not hold: {error.strerror}"
+            ) from None
+        self.changed(wishes=True)
+
+    def _end_requests(self, snapshot: Snapshot) -> None:
+        """End a boost that has reached its SoC, so that the device is automatic again."""
+        done = {r.device for r in self._store.kept.requests if _reached(r, snapshot)}
+        if done:
+            kept = self._store.kept
+            self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device not in done)))
+
+    def _limits(self, utc: datetime) -> Limits:
+        grid = self._config.grid
+        active = [w for w in self.wishes().windows if w.active(utc)]
+        imports = [w.value for w in active if w.kind is WindowKind.IMPORT_LIMIT]
+        exports = [w.value for w in active if w.kind is WindowKind.EXPORT_LIMIT]
+        return Limits(
+            import_limit_w=min((x for x in (*imports, grid.import_limit_w) if x is not None), default=None),
+            export_limit_w=min((x for x in (*exports, grid.export_limit_w) if x is not None), default=None),
+            main_fuse_a=grid.main_fuse_a,
+        )
+
+
+def _reached(request: Request, snapshot: Snapshot) -> bool:
+    if request.until_soc_pct is None:
+        return False
+    storage, evse = snapshot.storages.get(request.device), snapshot.evses.get(request.device)
+    soc = storage.soc_pct if storage else evse.vehicle.soc_pct if evse and evse.vehicle else None
+    if soc is None:
+        return False
+    return (
+        soc <= request.until_soc_pct
+        if request.mode is RequestMode.DISCHARGE
+        else soc >= request.until_soc_pct
+    )
