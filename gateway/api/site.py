@@ -116,5 +116,7 @@ class Site(Protocol):
     async def decisions(self, device: DeviceId | None, limit: int) -> Sequence[Decision]:
         """Return the newest ``limit`` recorded decisions, newest first."""
 
-    async def history(self, device: DeviceId, start: datetime, end: datetime, limit: int) -> Sequence[HistoryPoint]:
+    async def history(
+        self, device: DeviceId, start: datetime, end: datetime, limit: int
+    ) -> Sequence[HistoryPoint]:
         """Return thinned samples of ``[start, end)``, oldest first, at most ``limit`` (the newest ones)."""

@@ -1,0 +1,183 @@
+"""What each route does, one method per row of ``routes.ROUTES``; it knows the site and the access, but not HTTP."""
+# ruff: noqa: D102 - what a method does is the summary in its row
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.api.access import Pairing, Token, Tokens
+from gateway.api.openapi import document
+from gateway.api.problems import ProblemError
+from gateway.api.schema import (
+    API_MIN_VERSION,
+    API_VERSION,
+    FaultView,
+    Info,
+    NewToken,
+    Paired,
+    Role,
+    SiteView,
+    TokenView,
+    encode,
+    fault_views,
+    owner_view,
+    site_view,
+)
+from gateway.api.site import Site, UtilityCredentials
+from gateway.api.throttle import Replays
+from gateway.api.wishes import actuator, known, new_request, patched
+from gateway.model import (
+    Decision,
+    DeviceId,
+    DeviceInfo,
+    GridEvent,
+    HistoryPoint,
+    OwnerSettings,
+    Plan,
+    Request,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authorised request: ``asked`` is the parsed body or query of the type that the route names, else None."""
+
+    path: Mapping[str, str]
+    asked: Any
+    client: Token | None
+    idempotency_key: str
+
+
+class Answers:
+    """The methods; each returns the body of a good answer and raises ProblemError otherwise."""
+
+    def __init__(
+        self, site: Site, tokens: Tokens, pairing: Pairing, fingerprint: str, utc_now: Callable[[], datetime]
+    ) -> None:
+        self._site = site
+        self._tokens = tokens
+        self._pairing = pairing
+        self._fingerprint = fingerprint
+        self._utc_now = utc_now
+        self._replays = Replays()
+
+    async def info(self, _call: Call) -> Info:
+        who = self._site.identity
+        return Info(
+            who.serial,
+            who.name,
+            who.sw_version,
+            API_VERSION,
+            API_MIN_VERSION,
+            self._fingerprint,
+            paired=bool(self._tokens),
+            pairing_open=self._pairing.is_open(self._utc_now()),
+        )
+
+    async def openapi(self, _call: Call) -> dict[str, Any]:
+        return document(self._site.identity.sw_version)
+
+    async def pair(self, call: Call) -> Paired:
+        utc = self._utc_now()
+        self._pairing.redeem(call.asked.code, utc)
+        token, secret = self._tokens.add(call.asked.client_name, Role.OWNER, utc)
+        return Paired(secret, token.role, self._site.identity.serial, self._fingerprint)
+
+    async def state(self, _call: Call) -> SiteView:
+        return site_view(self._site.identity, self._site.view())
+
+    async def plan(self, _call: Call) -> Plan | None:
+        return self._site.view().plan
+
+    async def faults(self, _call: Call) -> Sequence[FaultView]:
+        return fault_views(self._site.view())
+
+    async def decisions(self, call: Call) -> Sequence[Decision]:
+        if call.asked.device is not None:
+            known(call.asked.device, self._devices())
+        return await self._site.decisions(call.asked.device, call.asked.limit)
+
+    async def history(self, call: Call) -> Sequence[HistoryPoint]:
+        asked = call.asked
+        known(asked.device, self._devices())
+        end = asked.end or self._utc_now()
+        start = asked.start or end - timedelta(days=1)
+        if end <= start:
+            raise ProblemError("invalid_request", "from must be before to")
+        return await self._site.history(asked.device, start, end, asked.limit)
+
+    async def patch_owner(self, call: Call) -> OwnerSettings:
+        await self._site.set_owner(patched(self._site.view().owner, call.asked, self._devices()))
+        return owner_view(self._site.view())
+
+    async def request(self, call: Call) -> Request:
+        device = call.path["device"]
+        actuator(device, self._devices())
+        if not call.idempotency_key or call.client is None:
+            return await self._lease(device, call)
+        key = (call.client.id, call.idempotency_key)
+        question = f"{device} {encode(call.asked).decode()}"
+        return self._replays.find(*key, question) or await self._lease(device, call, key, question)
+
+    async def _lease(
+        self, device: DeviceId, call: Call, key: tuple[str, str] | None = None, question: str = ""
+    ) -> Request:
+        request = new_request(uuid.uuid4().hex, device, call.asked, self._utc_now())
+        if key:
+            self._replays.keep(*key, question, request)  # before the wait, so that a hasty retry finds it
+        try:
+            await self._site.add_request(request)
+        except BaseException:
+            if key:
+                self._replays.forget(*key)
+            raise
+        return request
+
+    async def cancel_request(self, call: Call) -> None:
+        actuator(call.path["device"], self._devices())
+        await self._site.cancel_request(call.path["device"])
+
+    async def stop(self, _call: Call) -> None:
+        await self._site.stop(True)
+
+    async def resume(self, _call: Call) -> None:
+        await self._site.stop(False)
+
+    async def grid_events(self, _call: Call) -> Sequence[GridEvent]:
+        return self._site.view().events
+
+    async def opt_out(self, call: Call) -> None:
+        await self._opt(call, out=True)
+
+    async def opt_in(self, call: Call) -> None:
+        await self._opt(call, out=False)
+
+    async def _opt(self, call: Call, *, out: bool) -> None:
+        if not await self._site.opt_out(call.path["event"], out):
+            raise ProblemError("unknown_event")
+
+    async def add_utility(self, call: Call) -> UtilityCredentials:
+        return await self._site.add_utility(call.asked.name)
+
+    async def remove_utility(self, call: Call) -> None:
+        if not await self._site.remove_utility(call.path["client"]):
+            raise ProblemError("unknown_utility")
+
+    async def tokens(self, _call: Call) -> Sequence[TokenView]:
+        return self._tokens.views()
+
+    async def add_token(self, call: Call) -> NewToken:
+        token, secret = self._tokens.add(call.asked.name, call.asked.role, self._utc_now())
+        return NewToken(token.id, secret, token.role)
+
+    async def remove_token(self, call: Call) -> None:
+        if not self._tokens.remove(call.path["token"]):
+            raise ProblemError("unknown_token")
+
+    def _devices(self) -> Mapping[DeviceId, DeviceInfo]:
+        snapshot = self._site.view().snapshot
+        if snapshot is None:
+            raise ProblemError("unavailable", "The devices are not known yet; try again in a moment.")
+        return snapshot.devices

@@ -1,0 +1,194 @@
+"""The table of routes: paths, who may use them, what goes in, what comes out, and what can go wrong."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gateway.api.schema import (
+    FaultView,
+    Info,
+    NewToken,
+    Paired,
+    Role,
+    SiteView,
+    TokenView,
+)
+from gateway.api.site import UtilityCredentials
+from gateway.api.wishes import (
+    DecisionsQuery,
+    HistoryQuery,
+    OwnerPatch,
+    PairBody,
+    RequestBody,
+    TokenBody,
+    UtilityBody,
+)
+from gateway.model import Decision, GridEvent, HistoryPoint, OwnerSettings, Plan, Request
+
+
+class Permission(StrEnum):
+    """What a route asks of a token."""
+
+    PUBLIC = "public"
+    READ = "read"
+    COMMAND = "command"
+    SETTINGS = "settings"
+    ACCESS = "access"
+
+
+ALLOWED: dict[Role, frozenset[Permission]] = {
+    Role.OWNER: frozenset(Permission),
+    Role.INSTALLER: frozenset({Permission.PUBLIC, Permission.READ, Permission.COMMAND}),
+    Role.VIEWER: frozenset({Permission.PUBLIC, Permission.READ}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: ``name`` is the method that answers, ``answer`` the type of a good answer's body, None for an empty one."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    permission: Permission
+    status: int
+    answer: Any = None
+    body: Any = None
+    query: Any = None
+    problems: tuple[str, ...] = ()
+
+
+READ, COMMAND, SETTINGS, ACCESS = Permission.READ, Permission.COMMAND, Permission.SETTINGS, Permission.ACCESS
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/v1/info", "info", "Say who this gateway is", Permission.PUBLIC, 200, Info),
+    Route(
+        "POST",
+        "/v1/pair",
+        "pair",
+        "Trade the one-time code for an owner's token",
+        Permission.PUBLIC,
+        201,
+        Paired,
+        PairBody,
+        problems=("wrong_code", "pairing_closed", "too_many_attempts"),
+    ),
+    Route("GET", "/v1/openapi.json", "openapi", "This document", Permission.PUBLIC, 200, dict),
+    Route("GET", "/v1/state", "state", "The whole site", READ, 200, SiteView),
+    Route(
+        "GET",
+        "/v1/ws",
+        "ws",
+        "WebSocket: hello, snapshot, then changes and heartbeats",
+        READ,
+        101,
+        problems=("too_many_streams",),
+    ),
+    Route("GET", "/v1/plan", "plan", "The plan in force, null without one", READ, 200, Plan | None),
+    Route(
+        "GET",
+        "/v1/decisions",
+        "decisions",
+        "What was decided and why, newest first",
+        READ,
+        200,
+        list[Decision],
+        query=DecisionsQuery,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "GET",
+        "/v1/history",
+        "history",
+        "Thinned samples of a device, oldest first",
+        READ,
+        200,
+        list[HistoryPoint],
+        query=HistoryQuery,
+        problems=("unknown_device",),
+    ),
+    Route("GET", "/v1/faults", "faults", "Active faults", READ, 200, list[FaultView]),
+    Route(
+        "PATCH",
+        "/v1/owner",
+        "patch_owner",
+        "Change the owner's standing wishes",
+        SETTINGS,
+        200,
+        OwnerSettings,
+        OwnerPatch,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "POST",
+        "/v1/devices/{device}/request",
+        "request",
+        "Command a device for a while; an Idempotency-Key header makes a retry safe",
+        COMMAND,
+        202,
+        Request,
+        RequestBody,
+        problems=("unknown_device", "idempotency_key_reused"),
+    ),
+    Route(
+        "DELETE",
+        "/v1/devices/{device}/request",
+        "cancel_request",
+        "Give a device back to automatic",
+        COMMAND,
+        204,
+        problems=("unknown_device",),
+    ),
+    Route("POST", "/v1/stop", "stop", "Stop: all to 0 W, contactors open, until lifted", COMMAND, 202),
+    Route("DELETE", "/v1/stop", "resume", "Lift the stop", COMMAND, 204),
+    Route("GET", "/v1/grid-events", "grid_events", "The utilities' calls", READ, 200, list[GridEvent]),
+    Route(
+        "POST",
+        "/v1/grid-events/{event}/opt-out",
+        "opt_out",
+        "Leave a call",
+        SETTINGS,
+        204,
+        problems=("unknown_event",),
+    ),
+    Route(
+        "DELETE",
+        "/v1/grid-events/{event}/opt-out",
+        "opt_in",
+        "Rejoin a call",
+        SETTINGS,
+        204,
+        problems=("unknown_event",),
+    ),
+    Route(
+        "POST",
+        "/v1/utilities",
+        "add_utility",
+        "Let a utility in; its secret is told once",
+        ACCESS,
+        201,
+        UtilityCredentials,
+        UtilityBody,
+    ),
+    Route(
+        "DELETE",
+        "/v1/utilities/{client}",
+        "remove_utility",
+        "Shut a utility out",
+        ACCESS,
+        204,
+        problems=("unknown_utility",),
+    ),
+    Route("GET", "/v1/tokens", "tokens", "Paired clients", ACCESS, 200, list[TokenView]),
+    Route("POST", "/v1/tokens", "add_token", "Make a token of any role", ACCESS, 201, NewToken, TokenBody),
+    Route(
+        "DELETE",
+        "/v1/tokens/{token}",
+        "remove_token",
+        "Shut a client out; its streams are closed",
+        ACCESS,
+        204,
+        problems=("unknown_token",),
+    ),
+)
