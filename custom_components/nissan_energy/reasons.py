@@ -1,0 +1,64 @@
+"""The reasons for a setpoint that have a text; the words are the gateway's."""
+
+from .client import Reason
+
+NOTHING = "none"
+
+RUNGS = (
+    "capability",
+    "owner_stop",
+    "grid_connection",
+    "protective_limit",
+    "backup_reserve",
+    "frequency",
+    "dispatch_call",
+    "owner_request",
+    "plan",
+    "self_consumption",
+    "idle",
+    "envelope",
+)
+"""The ladder, highest first."""
+
+CODES = (
+    "nameplate",
+    "device_limit",
+    "device_silent",
+    "fault",
+    "unplugged",
+    "no_session",
+    "rule_failed",
+    "paused",
+    "observing",
+    "fuse_l1",
+    "fuse_l2",
+    "fuse_l3",
+    "import_limit",
+    "export_limit",
+    "grid_meter_stale",
+    "utility_import_limit",
+    "utility_export_limit",
+    "discharge_not_allowed",
+    "soc_unknown",
+    "soc_floor",
+    "below_floor",
+    "shed",
+    "dispatch",
+    "charge_now",
+    "discharge_now",
+    "boost",
+    "cheap_hours",
+    "ready_for_departure",
+    "target_reached",
+    "ramp",
+    "discharge_refused",
+    "full",
+    "envelope_failed",
+)
+
+REASONS = [*RUNGS, *CODES, NOTHING]
+
+
+def reason_state(reason: Reason) -> str | None:
+    """Return the state that tells ``reason``: its code, or its rung when a newer gateway has a code without a text."""
+    return next((state for state in (reason.code, reason.rung) if state in REASONS), None)
