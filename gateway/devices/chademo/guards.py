@@ -212,6 +212,10 @@ def d2_long_off(m: Moment) -> bool:
     return m.age_s >= D1_AFTER_D2_S
 
 
+def faulty_and_d2_long_off(m: Moment) -> bool:
+    return MEANINGS[m.progress.cause].fault is not None and d2_long_off(m)
+
+
 def isolated_and_d2_long_off(m: Moment) -> bool:
     return m.isolated and d2_long_off(m)
 

@@ -5,6 +5,7 @@ energised and permitted, the lock never off above a safe voltage or under d2.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from gateway.devices.chademo.causes import MEANINGS
 from gateway.devices.chademo.frames import (
@@ -21,6 +22,7 @@ from gateway.devices.chademo.moment import Charger, Inputs, Mode, Moment, Progre
 V2H_SEQUENCE = 2
 DISCHARGE_TIME_MIN = 5
 """209.1-2 while energised, never counted down (reference/can.md 3.3, log A)."""
+ROUNDING = 1e-6
 REMINDER_S = 60.0
 REMINDER_LASTS_S = 0.1
 
@@ -128,7 +130,7 @@ def _frames(moment: Moment, status: EvseStatus) -> tuple[EvseFrame, ...]:
     charge_a, discharge_a = max(current_a, 0.0), max(-current_a, 0.0)
     if discharge_a and _reminder_due(moment):
         charge_a, discharge_a = 1.0, 0.0
-    remaining_min = max(0, int(-(-(progress.ends_at - moment.inputs.now) // 60))) if energised else 0
+    remaining_min = ceil((progress.ends_at - moment.inputs.now) / 60 - ROUNDING) if energised else 0
     always = (
         EvseCapability(charger.max_voltage_v, progress.offered_a, moment.ceiling_v),
         EvseState(moment.voltage_v or 0.0, charge_a, status, remaining_min, charger.discharges),

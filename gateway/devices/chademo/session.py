@@ -5,9 +5,10 @@ Facts: reference/can.md 3.7 (sequence), 3.8 (limits), 3.9 (causes), 3.10 (both d
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 
 from gateway.devices.chademo import guards as on
-from gateway.devices.chademo.causes import Cause
+from gateway.devices.chademo.causes import MEANINGS, Cause
 from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Moment, Progress, State
 
 TEST_REACHED = 0.9
@@ -47,12 +48,12 @@ _UNLOCKED = Rule(on.lock_open, State.ABORTING, Cause.LOCK_FAILED)
 _PERMISSION_LOST = Rule(on.permission_lost, State.ABORTING, Cause.PERMISSION_WITHDRAWN)
 _LIVE_TROUBLE = (*_TROUBLE, _UNLOCKED, _SILENT)
 _REFUSALS = (
-    Rule(on.car_fault, State.OPENING, Cause.VEHICLE_FAULT),
-    Rule(on.not_parked, State.OPENING, Cause.VEHICLE_NOT_PARKED),
-    Rule(on.car_refuses, State.OPENING, Cause.VEHICLE_REFUSED),
-    Rule(on.not_wanted, State.OPENING, Cause.OWNER_STOP),
+    Rule(on.car_fault, State.STOPPING, Cause.VEHICLE_FAULT),
+    Rule(on.not_parked, State.STOPPING, Cause.VEHICLE_NOT_PARKED),
+    Rule(on.car_refuses, State.STOPPING, Cause.VEHICLE_REFUSED),
+    Rule(on.not_wanted, State.STOPPING, Cause.OWNER_STOP),
 )
-_ENDS = (*_REFUSALS, Rule(on.car_stops, State.OPENING, Cause.VEHICLE_STOP))
+_ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
 
 
 def wanted_and_ready(m: Moment) -> bool:
@@ -102,22 +103,22 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     State.CLOSING: (
         *_LIVE_TROUBLE,
         _PERMISSION_LOST,
-        *_ENDS,
+        *_via(State.RELEASING, _ENDS),
         Rule(on.contactor_closed, State.PRECHARGING),
-        Rule(on.contactor_late, State.OPENING, Cause.NO_CONTACTOR),
+        Rule(on.contactor_late, State.RELEASING, Cause.NO_CONTACTOR),
     ),
     State.PRECHARGING: (
         *_LIVE_TROUBLE,
         _PERMISSION_LOST,
-        *_ENDS,
-        Rule(on.no_battery, State.OPENING, Cause.NO_BATTERY),
+        *_via(State.RELEASING, _ENDS),
+        Rule(on.no_battery, State.RELEASING, Cause.NO_BATTERY),
         Rule(on.current_requested, State.ENERGISED),
-        Rule(on.request_late, State.OPENING, Cause.NO_REQUEST),
+        Rule(on.request_late, State.RELEASING, Cause.NO_REQUEST),
     ),
     State.ENERGISED: (
         *_LIVE_TROUBLE,
         _PERMISSION_LOST,
-        *_via(State.STOPPING, _ENDS),
+        *_ENDS,
         Rule(on.time_over, State.STOPPING, Cause.TIME_OVER),
     ),
     State.STOPPING: (
@@ -136,7 +137,10 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         Rule(on.isolated, State.UNLOCKING),
         Rule(on.bleeding_failed, State.WELDED, Cause.WELDED),
     ),
-    State.UNLOCKING: (Rule(on.d2_long_off, State.DONE),),
+    State.UNLOCKING: (
+        Rule(on.faulty_and_d2_long_off, State.FAULT),
+        Rule(on.d2_long_off, State.DONE),
+    ),
     State.DONE: (
         Rule(on.unplugged, State.IDLE),
         Rule(on.not_wanted, State.IDLE),
@@ -166,8 +170,7 @@ def step(progress: Progress, inputs: Inputs, charger: Charger) -> Progress:
 def _enter(moment: Moment, rule: Rule) -> Progress:
     """Note what the state entered, and those after it, will want to know."""
     now, progress = moment.inputs.now, moment.progress
-    cause = rule.cause if rule.then is State.WELDED else progress.cause or rule.cause
-    entered = replace(progress, state=rule.then, since=now, cause=cause)
+    entered = replace(progress, state=rule.then, since=now, cause=_graver(progress.cause, rule.cause))
     match rule.then:
         case State.WAKING:
             return Progress(State.WAKING, since=now, woken_at=now, stepped_at=now)
@@ -181,6 +184,12 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
     return entered
+
+
+def _graver(noted: Cause, new: Cause) -> Cause:
+    """The first cause stands, unless trouble adds itself to a mere stop, or welding to anything."""
+    adds_trouble = MEANINGS[new].bit and not MEANINGS[noted].bit
+    return new if new is Cause.WELDED or adds_trouble or not noted else noted
 
 
 def _watch(moment: Moment) -> Progress:
@@ -220,7 +229,7 @@ def _offer_a(moment: Moment) -> float:
     if moment.progress.state is not State.ENERGISED or not moment.inputs.car.dynamic:
         return most_a
     wanted_a = moment.inputs.wanted_a
-    return 0.0 if wanted_a <= 0 else min(most_a, -(-wanted_a // 1) + OFFER_HEADROOM_A)
+    return 0.0 if wanted_a <= 0 else min(most_a, ceil(wanted_a) + OFFER_HEADROOM_A)
 
 
 def _current_a(moment: Moment, elapsed_s: float) -> float:

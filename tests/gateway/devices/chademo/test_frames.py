@@ -94,9 +94,7 @@ def encode_car(frame) -> tuple[int, bytes]:
             return 0x100, struct.pack("<BBHHBx", *values)
         case CarTimes():
             capacity = frame.capacity_wh // 100
-            return 0x101, struct.pack(
-                "<xBBBxHx", 0xFF, frame.max_time_s // 60, frame.estimated_min, capacity
-            )
+            return 0x101, struct.pack("<xBBBxHx", 0xFF, frame.max_time_s // 60, frame.estimated_min, capacity)
         case CarRequest():
             values = (
                 frame.protocol,
@@ -108,7 +106,12 @@ def encode_car(frame) -> tuple[int, bytes]:
             )
             return 0x102, struct.pack("<BHBBBBx", *values)
         case CarDischarge():
-            values = (255 - frame.max_current_a, frame.min_voltage_v, frame.min_level_raw, frame.max_level_raw)
+            values = (
+                255 - frame.max_current_a,
+                frame.min_voltage_v,
+                frame.min_level_raw,
+                frame.max_level_raw,
+            )
             return 0x200, struct.pack("<BxxxHBB", *values)
     raise AssertionError(frame)
 
@@ -156,7 +159,15 @@ def car_of(*wires: tuple[int, str]) -> Car:
 LEVELS = [
     ("24 kWh", "000000 00B301 6400", "0000000000DE0000", "FF000000FA0043B2", None, 30, 80),
     ("30 kWh", "000000 00B301 6400", "0000000000B20000", "FF000000FA00358E", None, 30, 80),
-    ("ZE1 with percent", "06000000B3016400", "0000000000620100", "FF000000FA000A64", "0200000000000000", 10, 100),
+    (
+        "ZE1 with percent",
+        "06000000B3016400",
+        "0000000000620100",
+        "FF000000FA000A64",
+        "0200000000000000",
+        10,
+        100,
+    ),
     ("ZE1 with 255", "06000000B301FF00", "0000000000620100", "FF000000FA001AFF", "0200000000000000", 10, 100),
 ]
 
