@@ -117,7 +117,7 @@ SAMPLE_SCHEMA = {
 class DeviceView:
     """A device and its newest sample, null when it is too old; ``sample`` is of the kind that ``info.kind`` says.
 
-    Energy counters in the sample are the gateway's own lifetime counters, which never fall.
+    Energy counters in the sample are the gateway's own lifetime counters, which never fall; null until it has them.
     """
 
     info: DeviceInfo
