@@ -209,11 +209,11 @@ def test_a_full_disk_is_one_fault_and_is_got_over(path):
         journal.record(snapshot(float(i), wishes=Wishes(plan=plan)))
     assert faults.said == [("fault", FaultCode.JOURNAL_UNWRITABLE)]
     shown = journal.totals()["grid"]
-    for i in range(20, 60):
+    for i in range(9, 60):
         journal.record(snapshot(float(i)))
     assert faults.said[1:] == [("clear", FaultCode.JOURNAL_UNWRITABLE)]
     assert journal.totals()["grid"].in_wh > shown.in_wh
-    assert journal.history("grid", after(30), after(61), 100)
+    assert journal.history("grid", after(10), after(61), 100)
     journal.close()
 
 
