@@ -1,19 +1,21 @@
 """Pure: what the site draws besides its DERs, per phase, from the newest grid sample.
 
-The grid sample is older than the newest device samples; subtracting powers of two different instants would feed every
-ramp back into the estimate. So each device's power is taken from its history at the grid sample's own time, and while
-devices ramp the estimate trusts a new value only in part.
+The grid sample and the device samples belong to different instants, and a device that is still on its way to its last
+setpoint would be counted where it no longer is. So each device's power is taken from its history at the grid sample's
+own time, and while a device moves only half of what a new grid sample says is believed: with a whole step of the
+devices unseen, b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.model import DeviceId, MeterSample, Snapshot
 
 HISTORY_S = 3.0
-SKEW_S = 0.15
-"""How far apart the instants of two devices' samples may really be: poll period plus the device's own refresh."""
-NOISE_W = 150.0
+MOTION_S = 0.6
+"""How long a movement may stay unseen: dead time, poll period and the device's own refresh."""
+STILL_W = 10.0
+"""Movement that is noise."""
 
 type Phases = tuple[float, float, float]
 type Trace = tuple[tuple[float, float], ...]
@@ -21,12 +23,18 @@ type Trace = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """``base_w`` is smoothed, for setpoints; ``raw_phase_w`` is the last raw value, for limits. Import positive."""
+    """``base_w`` is the estimate; ``high`` and ``low`` are the more cautious of it and the newest raw value, for limits.
+
+    Import positive.
+    """
 
     at: float
     base_w: float
-    raw_w: float
-    raw_phase_w: Phases
+    base_phase_w: Phases
+    high_w: float
+    low_w: float
+    high_phase_w: Phases
+    low_phase_w: Phases
     traces: Mapping[DeviceId, Trace] = field(default_factory=dict)
 
 
@@ -37,20 +45,34 @@ def update(previous: Balance | None, snapshot: Snapshot) -> Balance | None:
     if grid is None:
         return None
     if previous is not None and grid.at <= previous.at:
-        return Balance(previous.at, previous.base_w, previous.raw_w, previous.raw_phase_w, traces)
-    raw_w, phases, ramp_w = grid.power_w, list(_phases(grid)), 0.0
+        return replace(previous, traces=traces)
+    raw_w, phases, motion_w = grid.power_w, list(_phases(grid)), 0.0
     for device, trace in traces.items():
         power_w = _power_at(trace, grid.at)
         raw_w -= power_w
         wired = snapshot.devices[device].phases
         for phase in wired:
             phases[phase - 1] -= power_w / len(wired)
-        ramp_w += abs(_power_at(trace, grid.at + SKEW_S) - _power_at(trace, grid.at - SKEW_S))
-    base_w = raw_w
-    if previous is not None:
-        trust = NOISE_W / (NOISE_W + ramp_w)
-        base_w = previous.base_w + trust * (raw_w - previous.base_w)
-    return Balance(grid.at, base_w, raw_w, (phases[0], phases[1], phases[2]), traces)
+        motion_w += _motion_w(trace, snapshot, device)
+    trust = 0.5 + 0.5 * STILL_W / (STILL_W + motion_w) if previous else 1.0
+    base_w, *base = (
+        old + trust * (new - old)
+        for new, old in zip(
+            (raw_w, *phases),
+            (previous.base_w, *previous.base_phase_w) if previous else (0.0,) * 4,
+            strict=True,
+        )
+    )
+    return Balance(
+        at=grid.at,
+        base_w=base_w,
+        base_phase_w=(base[0], base[1], base[2]),
+        high_w=max(base_w, raw_w),
+        low_w=min(base_w, raw_w),
+        high_phase_w=(max(base[0], phases[0]), max(base[1], phases[1]), max(base[2], phases[2])),
+        low_phase_w=(min(base[0], phases[0]), min(base[1], phases[1]), min(base[2], phases[2])),
+        traces=traces,
+    )
 
 
 def _phases(grid: MeterSample) -> Phases:
@@ -73,6 +95,14 @@ def _traces(previous: Mapping[DeviceId, Trace], snapshot: Snapshot) -> dict[Devi
         if trace:
             traces[device] = trace
     return traces
+
+
+def _motion_w(trace: Trace, snapshot: Snapshot, device: DeviceId) -> float:
+    """How far the device has just moved, or still has to go to its setpoint."""
+    recent = [power_w for at, power_w in trace if at >= snapshot.at - MOTION_S] or [trace[-1][1]]
+    decided = snapshot.decisions.get(device)
+    to_go_w = abs(decided.power_w - trace[-1][1]) if decided else 0.0
+    return max(max(recent) - min(recent), to_go_w)
 
 
 def _power_at(trace: Trace, at: float) -> float:

@@ -15,6 +15,9 @@ from gateway.model import DeviceId, DeviceInfo, GridWindow, Interval, Reason, Ru
 FUSE_MARGIN = 0.97
 """Part of the fuse's rating used: room for the meter's class and for the ramp of the slowest device."""
 
+MARGIN_W = 50.0
+"""Distance kept from an import or export limit: what the meter's noise and the devices' steps may add."""
+
 
 @dataclass(frozen=True, slots=True)
 class GroupLimit:
@@ -30,63 +33,42 @@ def group_limits(
 ) -> tuple[GroupLimit, ...]:
     """Return the limits of the site around its measured base load, highest rung first; ``windows`` are the active ones."""
     everyone = dict.fromkeys(devices, 1.0)
-    base_w = balance.raw_w
     limits = [_phase_limit(grid, balance, devices, phase) for phase in range(1, grid.phases + 1)]
+
+    def bound(rung: Rung, code: str, source: str, limit_w: float) -> None:
+        importing = "import" in code
+        allowed = (
+            Interval(-inf, limit_w - MARGIN_W - balance.high_w)
+            if importing
+            else Interval(-limit_w + MARGIN_W - balance.low_w, inf)
+        )
+        limits.append(GroupLimit(Reason(rung, code, source), everyone, allowed))
+
     if grid.import_limit_w is not None:
-        limits.append(
-            _bounded(
-                Rung.GRID_CONNECTION,
-                "import_limit",
-                "",
-                everyone,
-                Interval(-inf, grid.import_limit_w - base_w),
-            )
-        )
+        bound(Rung.GRID_CONNECTION, "import_limit", "", grid.import_limit_w)
     if grid.export_limit_w is not None:
-        limits.append(
-            _bounded(
-                Rung.GRID_CONNECTION,
-                "export_limit",
-                "",
-                everyone,
-                Interval(-grid.export_limit_w - base_w, inf),
-            )
-        )
+        bound(Rung.GRID_CONNECTION, "export_limit", "", grid.export_limit_w)
     for window in windows:
-        if window.kind is WindowKind.IMPORT_LIMIT:
-            allowed = Interval(-inf, window.value - base_w)
-            limits.append(
-                _bounded(Rung.PROTECTIVE_LIMIT, "utility_import_limit", window.event_id, everyone, allowed)
-            )
-        elif window.kind is WindowKind.EXPORT_LIMIT:
-            allowed = Interval(-window.value - base_w, inf)
-            limits.append(
-                _bounded(Rung.PROTECTIVE_LIMIT, "utility_export_limit", window.event_id, everyone, allowed)
-            )
+        if window.kind in (WindowKind.IMPORT_LIMIT, WindowKind.EXPORT_LIMIT):
+            bound(Rung.PROTECTIVE_LIMIT, f"utility_{window.kind}", window.event_id, window.value)
     return tuple(limits)
 
 
 def blind_limit(grid: GridTable, devices: Mapping[DeviceId, DeviceInfo]) -> GroupLimit:
     """Return the limit that holds while the grid meter is silent: no discharge, and a draw that was proven safe."""
     everyone = dict.fromkeys(devices, 1.0)
-    return _bounded(Rung.GRID_CONNECTION, "grid_meter_stale", "", everyone, Interval(0.0, grid.blind_draw_w))
-
-
-def _bounded(
-    rung: Rung, code: str, source: str, weights: Mapping[DeviceId, float], interval: Interval
-) -> GroupLimit:
-    return GroupLimit(Reason(rung, code, source), weights, interval)
+    return GroupLimit(
+        Reason(Rung.GRID_CONNECTION, "grid_meter_stale"), everyone, Interval(0.0, grid.blind_draw_w)
+    )
 
 
 def _phase_limit(
     grid: GridTable, balance: Balance, devices: Mapping[DeviceId, DeviceInfo], phase: int
 ) -> GroupLimit:
     fuse_w = grid.main_fuse_a * grid.nominal_voltage_v * FUSE_MARGIN
-    base_w = balance.raw_phase_w[phase - 1]
+    allowed = Interval(-fuse_w - balance.low_phase_w[phase - 1], fuse_w - balance.high_phase_w[phase - 1])
     weights = {i: 1 / len(d.phases) for i, d in devices.items() if phase in d.phases}
-    return _bounded(
-        Rung.GRID_CONNECTION, f"fuse_l{phase}", "", weights, Interval(-fuse_w - base_w, fuse_w - base_w)
-    )
+    return GroupLimit(Reason(Rung.GRID_CONNECTION, f"fuse_l{phase}"), weights, allowed)
 
 
 @dataclass(frozen=True, slots=True)
