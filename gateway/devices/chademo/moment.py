@@ -102,7 +102,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """All that a session remembers between two instants; None where it has not happened yet."""
+    """All that a session remembers between two instants; None where it has not happened yet.
+
+    ``ceiling_a`` is what the car asked for, at ``ceiling_at``, when it was offered more.
+    """
 
     state: State = State.IDLE
     since: float = 0.0
@@ -118,6 +121,8 @@ class Progress:
     current_a: float = 0.0
     offered_a: float = 0.0
     offered_at: float = 0.0
+    ceiling_a: float | None = None
+    ceiling_at: float = 0.0
     stepped_at: float = 0.0
 
 
@@ -171,6 +176,12 @@ class Moment:
         if car.discharge is None or not self.charger.discharges or (self.voltage_v or 0) <= self.floor_v:
             return 0.0
         return min(car.max_discharge_current_a, self.charger.max_discharge_a)
+
+    @property
+    def admitted_charge_a(self) -> float:
+        """What car and charger would take, were it offered; the car's part is known only where it once asked for less."""
+        ceiling_a = self.progress.ceiling_a
+        return self.charger.max_charge_a if ceiling_a is None else min(ceiling_a, self.charger.max_charge_a)
 
     @property
     def floor_v(self) -> float:

@@ -22,6 +22,8 @@ from gateway.devices.chademo.moment import Charger, Inputs, Mode, Moment, Progre
 V2H_SEQUENCE = 2
 DISCHARGE_TIME_MIN = 5
 """209.1-2 while energised, never counted down (reference/can.md 3.3, log A)."""
+CURRENT_STEP_A = 0.1
+"""What a converter can be told; finer moves would be writes without effect."""
 ROUNDING = 1e-6
 REMINDER_S = 60.0
 REMINDER_LASTS_S = 0.1
@@ -119,7 +121,11 @@ def _converter(moment: Moment) -> ConverterOrder:
         return ConverterOrder(Mode.VOLTAGE, top_v)
     battery_seen = (moment.voltage_v or 0.0) > BATTERY_V
     if state in {State.ENERGISED, State.STOPPING} or (state is State.PRECHARGING and battery_seen):
-        return ConverterOrder(Mode.CURRENT, moment.ceiling_v, moment.progress.current_a)
+        steps = int(
+            moment.progress.current_a / CURRENT_STEP_A
+            + (ROUNDING if moment.progress.current_a > 0 else -ROUNDING)
+        )
+        return ConverterOrder(Mode.CURRENT, moment.ceiling_v, round(steps * CURRENT_STEP_A, 1))
     return ConverterOrder()
 
 

@@ -17,6 +17,9 @@ FALL_A_PER_S = 100.0
 LONGEST_STEP_S = 0.2
 OFFER_HEADROOM_A = 10
 DEFAULT_MAX_TIME_S = 3600
+CEILING_STANDS_S = 0.5
+CEILING_HOLDS_S = 60.0
+"""A pause offers nothing, so that the car's own limit cannot be seen; it is taken to hold this long."""
 
 type Guard = Callable[[Moment], bool]
 
@@ -201,6 +204,11 @@ def _watch(moment: Moment) -> Progress:
     testing = progress.state is State.TESTING and under_test
     opened = progress.state is State.OPENING and not inputs.car.contactor_closed
     offered_a = _offer_a(moment)
+    asks_less_a = _asks_less_a(moment)
+    if asks_less_a is not None:
+        progress = replace(progress, ceiling_a=asks_less_a, ceiling_at=now)
+    elif now - progress.ceiling_at > CEILING_HOLDS_S:
+        progress = replace(progress, ceiling_a=None)
     watched = replace(
         progress,
         permission_lost_at=None if moment.permitted else _first(progress.permission_lost_at, now),
@@ -221,6 +229,15 @@ def _watch(moment: Moment) -> Progress:
 
 def _first(since: float | None, now: float) -> float:
     return now if since is None else since
+
+
+def _asks_less_a(moment: Moment) -> float | None:
+    """Return the car's request where both it and a higher offer have stood for a while, so that it is the car's limit."""
+    progress, car = moment.progress, moment.inputs.car
+    stands_s = moment.inputs.now - max(progress.offered_at, car.request_at)
+    if progress.state is not State.ENERGISED or stands_s < CEILING_STANDS_S:
+        return None
+    return car.requested_current_a if car.requested_current_a < int(progress.offered_a) else None
 
 
 def _offer_a(moment: Moment) -> float:

@@ -1,0 +1,182 @@
+"""One CAN bus over python-can: receive, send in a rhythm, come back after loss. The only file that imports ``can``."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, override
+
+import can
+
+from gateway.faults import Unreachable
+
+LOGGER = logging.getLogger(__name__)
+logging.getLogger("can").setLevel(logging.CRITICAL)
+
+BITRATE = 500_000
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 10.0
+KERNEL_CYCLIC = frozenset({"socketcan"})
+"""Interfaces on which the kernel keeps the rhythm, whatever Python is doing; it ends with our process."""
+
+type Frame = tuple[int, bytes]
+type Receiver = Callable[[int, bytes], None]
+
+
+class CanBus:
+    """``run`` keeps the bus open; while it is down, ``up`` is False and what is published is lost."""
+
+    def __init__(self, interface: str, channel: str, *, bitrate: int = BITRATE) -> None:
+        self.name = f"{interface} {channel}"
+        self.problem = ""
+        self._interface = interface
+        self._channel = channel
+        self._bitrate = bitrate
+        self._bus: can.BusABC | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._cyclic: dict[int, tuple[bytes, Any]] = {}
+
+    @property
+    def up(self) -> bool:
+        """The bus is open and has not failed."""
+        return self._bus is not None and self._lost is not None and not self._lost.done()
+
+    async def run(self, receive: Receiver) -> None:
+        """Open, pass on what comes as ``receive(id, data)``, reopen with pauses of 1 to 10 s; until cancelled."""
+        loop = asyncio.get_running_loop()
+        pause_s, lost = FIRST_PAUSE_S, False
+        while True:
+            self._lost = loop.create_future()
+            opened_at = loop.time()
+            try:
+                with self._opened(receive):
+                    self.problem = ""
+                    if lost:
+                        LOGGER.info("CAN bus %s is back", self.name)
+                    lost = False
+                    self.problem = await self._lost
+            except Unreachable as error:
+                self.problem = str(error)
+            if not lost:
+                LOGGER.warning("CAN bus %s is lost: %s", self.name, self.problem)
+            lost = True
+            pause_s = FIRST_PAUSE_S if loop.time() - opened_at > pause_s else pause_s
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def publish(self, frames: Sequence[Frame], period_s: float) -> None:
+        """Keep ``frames``, and no others, going every ``period_s``; the caller calls again in that rhythm.
+
+        Where the kernel keeps the rhythm only changes are handed to it; elsewhere the frames are sent now, in order.
+        """
+        if self._bus is None or not self.up:
+            return
+        try:
+            if self._interface in KERNEL_CYCLIC:
+                self._hand_over(self._bus, frames, period_s)
+            else:
+                for can_id, data in frames:
+                    self._bus.send(_message(can_id, data), timeout=0)
+        except can.CanError as error:
+            # Nobody acknowledges while the car sleeps; the queue of the interface fills up, and that is no loss.
+            if error.error_code != errno.ENOBUFS:
+                self._fail(str(error))
+        except OSError as error:
+            self._fail(str(error))
+
+    def _hand_over(self, bus: can.BusABC, frames: Sequence[Frame], period_s: float) -> None:
+        wanted = dict(frames)
+        for can_id in self._cyclic.keys() - wanted.keys():
+            self._cyclic.pop(can_id)[1].stop()
+        for can_id, data in frames:
+            going, task = self._cyclic.get(can_id, (b"", None))
+            if task is None:
+                task = bus.send_periodic(_message(can_id, data), period_s)
+            elif going != data:
+                task.modify_data(_message(can_id, data))
+            self._cyclic[can_id] = (data, task)
+
+    @contextlib.contextmanager
+    def _opened(self, receive: Receiver) -> Any:
+        """Hold the bus open and its frames flowing. Raises Unreachable."""
+        try:
+            bus = can.Bus(interface=self._interface, channel=self._channel, **self._options())
+        except (can.CanError, OSError, ValueError) as error:
+            raise Unreachable(f"{self.name}: {error}") from error
+        if hasattr(bus, "serialPortOrig"):
+            # python-can waits until the last bit has left the serial port, and the whole loop with it.
+            bus.serialPortOrig.flush = _no_wait
+        self._bus = bus
+        stop_listening = self._listen(bus, receive)
+        try:
+            yield
+        finally:
+            stop_listening()
+            self._bus = None
+            self._cyclic.clear()
+            with contextlib.suppress(can.CanError, OSError):
+                bus.shutdown()
+
+    def _options(self) -> dict[str, Any]:
+        if self._interface == "slcan":
+            return {"bitrate": self._bitrate, "sleep_after_open": 0, "timeout": 0}
+        return {}
+
+    def _listen(self, bus: can.BusABC, receive: Receiver) -> Callable[[], None]:
+        """Read on the loop where the bus has a file descriptor, else in a thread of python-can; return what ends it."""
+        loop = asyncio.get_running_loop()
+        try:
+            descriptor = bus.fileno()
+        except NotImplementedError, can.CanError:
+            notifier = can.Notifier(bus, [_Ear(receive, self._fail)], timeout=0.1, loop=loop)
+            return notifier.stop
+        loop.add_reader(descriptor, self._drain, bus, receive)
+        return lambda: _ignore_result(loop.remove_reader(descriptor))
+
+    def _drain(self, bus: can.BusABC, receive: Receiver) -> None:
+        try:
+            while (message := bus.recv(0)) is not None:
+                _pass_on(message, receive)
+        except ValueError:
+            return  # a garbled line of a serial adapter
+        except (can.CanError, OSError) as error:
+            self._fail(str(error))
+            asyncio.get_running_loop().remove_reader(bus.fileno())
+
+    def _fail(self, why: str) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(why)
+
+
+class _Ear(can.Listener):
+    """The thread's way to us; python-can calls it on our loop."""
+
+    def __init__(self, receive: Receiver, fail: Callable[[str], None]) -> None:
+        self._receive = receive
+        self._fail = fail
+
+    @override
+    def on_message_received(self, msg: can.Message) -> None:
+        _pass_on(msg, self._receive)
+
+    @override
+    def on_error(self, exc: Exception) -> None:
+        self._fail(str(exc))
+
+
+def _pass_on(message: can.Message, receive: Receiver) -> None:
+    if not (message.is_error_frame or message.is_remote_frame or message.is_extended_id):
+        receive(message.arbitration_id, bytes(message.data))
+
+
+def _message(can_id: int, data: bytes) -> can.Message:
+    return can.Message(arbitration_id=can_id, data=data, is_extended_id=False)
+
+
+def _no_wait() -> None:
+    return
+
+
+def _ignore_result(_: object) -> None:
+    return

@@ -1,0 +1,293 @@
+"""The CHAdeMO charger: one session between a car on CAN, a converter and a pilot-line module on Modbus."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.config import decode
+from gateway.devices import Sink
+from gateway.devices.can_bus import CanBus
+from gateway.devices.chademo import report
+from gateway.devices.chademo.cadence import beats
+from gateway.devices.chademo.car import Car
+from gateway.devices.chademo.converter import PROFILES, Converter, Nameplate, Reading
+from gateway.devices.chademo.frames import CarRequest, decode_car
+from gateway.devices.chademo.link import Link
+from gateway.devices.chademo.moment import (
+    RESTING,
+    Charger,
+    Inputs,
+    Moment,
+    PilotLines,
+    Progress,
+    State,
+    leftover,
+)
+from gateway.devices.chademo.options import CARD, CONVERTER_LEASE_S, PILOT_WATCHDOG_S, Options
+from gateway.devices.chademo.orders import CURRENT_STEP_A, Coils, ConverterOrder, Orders, orders
+from gateway.devices.chademo.pilot import PilotModule
+from gateway.devices.chademo.power import Trim, dc_power_w
+from gateway.devices.chademo.session import step
+from gateway.devices.modbus_bus import ModbusBus, keep_connected
+from gateway.faults import FaultCode, Malformed
+from gateway.model import DeviceId, DeviceInfo, DeviceKind, Interval, Setpoint, VehicleSample
+
+LOGGER = logging.getLogger(__name__)
+
+FRAME_PERIOD_S = 0.1
+STALE_S = 1.0
+RENEW_LEASE_S = CONVERTER_LEASE_S / 3
+FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
+END_AFTER_S = 30.0
+"""An expired setpoint means 0 A at once, and the end of the session after this."""
+RELEASE_S = 4.8
+LIVE_V = 50.0
+
+
+class ChademoEvse:
+    """The driver. Only ``_advance`` moves the session; everything else brings events or carries orders out."""
+
+    def __init__(self, device: DeviceId, driver: str, options: Options) -> None:
+        self.card = CARD
+        self.info = DeviceInfo(
+            id=device,
+            kind=DeviceKind.EVSE,
+            name=options.name,
+            driver=driver,
+            phases=options.phases,
+            rated=Interval(-(options.max_discharge_w or 0.0), options.max_charge_w or 0.0),
+        )
+        self._options = options
+        self._charger = Charger()
+        converter, pilot_io = options.converter, options.pilot_io
+        self._can = CanBus(options.can_interface, options.can_channel)
+        self._converter = Converter(
+            ModbusBus(converter.host, converter.port, converter.unit), PROFILES[converter.profile]
+        )
+        self._pilot = PilotModule(ModbusBus(pilot_io.host, pilot_io.port, pilot_io.unit))
+        self._converter_link = Link(
+            ConverterOrder(), RENEW_LEASE_S, self._converter.order, self._read_converter
+        )
+        self._pilot_link = Link(Coils(), FEED_WATCHDOG_S, self._pilot.order, self._read_lines)
+        self._sink: Sink | None = None
+        self._raised: dict[FaultCode, str] = {}
+        self._progress = Progress()
+        self._orders: Orders = orders(self._progress, Inputs(0.0), self._charger)
+        self._car = Car()
+        self._lines: tuple[float, PilotLines] | None = None
+        self._reading: tuple[float, Reading] | None = None
+        self._vehicle: VehicleSample | None = None
+        self._trim = Trim()
+        self._setpoint: Setpoint | None = None
+        self._released = False
+
+    @classmethod
+    def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> ChademoEvse:
+        """Build from a table of site.toml. Raises ConfigError."""
+        return cls(device, driver, decode(Options, table, f"devices.{device}"))
+
+    def apply(self, setpoint: Setpoint) -> None:
+        """Take the newest setpoint; it goes out at once where the ramp and the car allow."""
+        if not self._released:
+            self._setpoint = setpoint
+            if self._sink is not None:
+                self._advance()
+
+    async def release(self) -> None:
+        """End the session in its proper order, within 5 s; later setpoints are ignored."""
+        self._released = True
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                while self._sink is not None and not self._at_rest():  # noqa: ASYNC110 - three tasks decide
+                    await asyncio.sleep(FRAME_PERIOD_S / 2)
+        except TimeoutError:
+            LOGGER.warning("%s: still %s after %g s", self.info.id, self._progress.state, RELEASE_S)
+
+    async def run(self, sink: Sink) -> None:
+        """Hold bus and both Modbus devices until cancelled; then end the session in its proper order before leaving."""
+        self._sink = sink
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._can.run(self._hear))
+                tasks.create_task(self._beat())
+                tasks.create_task(
+                    self._hold(self._converter.bus, self._converter_link, self._begin_converter)
+                )
+                tasks.create_task(self._hold(self._pilot.bus, self._pilot_link, self._begin_pilot))
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await self.release()
+        finally:
+            self._sink = None
+
+    def _at_rest(self) -> bool:
+        links = (self._converter_link, self._pilot_link)
+        return self._progress.state in RESTING and all(link.carried_out or link.problem for link in links)
+
+    async def _beat(self) -> None:
+        """Keep the frames going, apart from everything else that happens."""
+        async for _ in beats(FRAME_PERIOD_S):
+            frames = [(frame.CAN_ID, frame.encode()) for frame in self._orders.frames]
+            self._can.publish(frames, FRAME_PERIOD_S)
+            self._advance()
+
+    def _hear(self, can_id: int, data: bytes) -> None:
+        """Take a frame from the car."""
+        if self._progress.state in RESTING:
+            return
+        try:
+            frame = decode_car(can_id, data)
+        except Malformed as error:
+            LOGGER.debug("%s: %s", self.info.id, error)
+            return
+        if frame is not None:
+            self._car = self._car.heard(frame, _now())
+        if isinstance(frame, CarRequest):
+            self._advance()
+
+    async def _hold[Order](
+        self, bus: ModbusBus, link: Link[Order], begin: Callable[[], Awaitable[None]]
+    ) -> None:
+        await keep_connected(bus, link, begin, link.serve)
+
+    async def _begin_converter(self) -> None:
+        """End what a dead predecessor ordered before anything else; then learn what the converter is."""
+        nameplate = await self._converter.begin(self._orders.converter, CONVERTER_LEASE_S)
+        self._fit(nameplate)
+
+    async def _begin_pilot(self) -> None:
+        """Where coils were left on, let the session begin with ending that."""
+        found = await self._pilot.begin(PILOT_WATCHDOG_S)
+        if found != Coils() and self._progress.state in RESTING - {State.WELDED}:
+            LOGGER.warning("%s: ending what was left commanded: %s", self.info.id, found)
+            self._progress = leftover(_now(), d2=found.d2)
+            self._advance()
+
+    def _fit(self, nameplate: Nameplate) -> None:
+        """Let the nameplate fill in what the options leave open, and bound what they say."""
+        options, rated_w = self._options, nameplate.rated_power_w
+        self._charger = Charger(
+            max_voltage_v=nameplate.max_voltage_v,
+            min_voltage_v=nameplate.min_voltage_v,
+            max_charge_a=_least(options.max_charge_a, nameplate.rated_current_a),
+            max_discharge_a=_least(options.max_discharge_a, nameplate.rated_current_a),
+            report_current_workaround=options.report_current_workaround,
+        )
+        self.info = replace(
+            self.info,
+            maker=nameplate.maker,
+            model=nameplate.model,
+            serial=nameplate.serial,
+            version=nameplate.version,
+            rated=Interval(-_least(options.max_discharge_w, rated_w), _least(options.max_charge_w, rated_w)),
+        )
+        if self._sink is not None:
+            self._sink.identity(self.info)
+
+    async def _read_lines(self) -> None:
+        self._lines = (_now(), await self._pilot.lines())
+        self._advance()
+
+    async def _read_converter(self) -> None:
+        reading = await self._converter.read()
+        self._reading = (_now(), reading)
+        self._learn_losses(reading)
+        self._advance()
+        moment = self._moment()
+        if self._sink is not None and moment.inputs.pilot is not None:
+            rated, trim_w = self.info.rated, self._trim.offset_w
+            self._sink.sample(report.sample(moment, reading, self._vehicle, rated, trim_w))
+
+    def _advance(self) -> None:
+        """Move the session by what is known now, and pass its orders on."""
+        if self._progress.state in RESTING:
+            self._car = Car()
+        before, moment = self._progress, self._moment()
+        self._progress = step(before, moment.inputs, self._charger)
+        self._orders = orders(self._progress, moment.inputs, self._charger)
+        self._converter_link.order(self._orders.converter)
+        self._pilot_link.order(self._orders.coils)
+        self._tell(before, replace(moment, progress=self._progress))
+
+    def _moment(self) -> Moment:
+        """Return all that is known now; what is older than STALE_S is not known."""
+        now = _now()
+        lines, reading = _fresh(self._lines, now), _fresh(self._reading, now)
+        setpoint = self._setpoint
+        wanted = setpoint is not None and setpoint.engage and now < setpoint.expires_at + END_AFTER_S
+        inputs = Inputs(
+            now=now,
+            car=self._car,
+            pilot=lines,
+            output=reading.output if reading else None,
+            bus_up=self._can.up,
+            engage=wanted and not self._released,
+            wanted_a=self._wanted_a(reading, self._wanted_w(now)),
+        )
+        return Moment(self._progress, inputs, self._charger)
+
+    def _wanted_w(self, now: float) -> float:
+        """Return the AC power that is asked for; nothing once the setpoint has expired."""
+        setpoint = self._setpoint
+        if setpoint is None or self._released or now >= setpoint.expires_at:
+            return 0.0
+        return self.info.rated.clamp(setpoint.power_w)
+
+    def _wanted_a(self, reading: Reading | None, wanted_w: float) -> float:
+        """Return the DC current for it; none without a battery voltage."""
+        if reading is None or reading.output.voltage_v < LIVE_V:
+            return 0.0
+        wanted_a = dc_power_w(wanted_w, self._trim.offset_w) / reading.output.voltage_v
+        return max(0.0, wanted_a) if wanted_w > 0 else min(0.0, wanted_a)
+
+    def _learn_losses(self, reading: Reading) -> None:
+        now = _now()
+        wanted_w = self._wanted_w(now)
+        ordered_a = self._progress.current_a
+        free = bool(ordered_a) and abs(ordered_a - self._wanted_a(reading, wanted_w)) < 2 * CURRENT_STEP_A
+        self._trim = self._trim.follow(now, wanted_w, reading.ac_power_w, free=free)
+
+    def _tell(self, before: Progress, moment: Moment) -> None:
+        """Log a transition, remember the car while it is plugged in, raise and clear faults."""
+        progress, pilot = moment.progress, moment.inputs.pilot
+        if progress.state is not before.state:
+            because = f" ({progress.cause})" if progress.cause else ""
+            LOGGER.info("%s: %s → %s%s", self.info.id, before.state, progress.state, because)
+        if pilot is not None and not pilot.inserted:
+            self._vehicle = None
+        self._vehicle = report.vehicle(moment) or self._vehicle
+        if self._sink is None:
+            return
+        raised = report.faults(moment) | self._own_faults()
+        for code in self._raised.keys() - raised.keys():
+            self._sink.clear(code)
+        for code, detail in raised.items():
+            if self._raised.get(code) != detail:
+                self._sink.fault(code, detail)
+        self._raised = raised
+
+    def _own_faults(self) -> dict[FaultCode, str]:
+        links: dict[str, Link[Any]] = {"converter": self._converter_link, "pilot lines": self._pilot_link}
+        lost = "; ".join(f"{name}: {link.problem}" for name, link in links.items() if link.problem)
+        refused = "; ".join(f"{name}: {link.refused}" for name, link in links.items() if link.refused)
+        own = {
+            FaultCode.DEVICE_UNREACHABLE: lost,
+            FaultCode.DEVICE_REFUSED: refused,
+            FaultCode.CAN_BUS_LOST: self._can.problem,
+        }
+        return {code: detail for code, detail in own.items() if detail}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _fresh[Seen](seen: tuple[float, Seen] | None, now: float) -> Seen | None:
+    return seen[1] if seen is not None and now - seen[0] <= STALE_S else None
+
+
+def _least(option: float | None, rated: float) -> float:
+    return rated if option is None else min(option, rated)
