@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.faults import ConfigError
+
 LOGGER = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
@@ -22,7 +24,8 @@ LONGEST_PAUSE_S = 60.0
 QUIET_S = 120.0
 STOP_TIMEOUT_S = 12.0
 CONFIG_EXIT = 2
-"""Exit status of a child whose site.toml cannot be run: starting it again would not help."""
+"""Exit status of a child whose site.toml cannot be run; the fast path is then not started again."""
+FAST_PATH, SERVICES = "fastpath", "services"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Child:
 
 def pause_s(failures: int) -> float:
     """Return how long to wait before the next start after so many quick ends in a row."""
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, failures - 1))
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** max(0, failures - 1))
 
 
 async def _keep(child: Child, stop: asyncio.Event) -> None:
@@ -59,9 +62,8 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
                 await _end(process)
         if stop.is_set():
             return
-        if process.returncode == CONFIG_EXIT:
-            stop.set()
-            raise SystemExit(CONFIG_EXIT)
+        if process.returncode == CONFIG_EXIT and child.name == FAST_PATH:
+            raise ConfigError("the fast path cannot run it; its own line above says why")
         failures = 1 if time.monotonic() - started_at > QUIET_S else failures + 1
         LOGGER.error(
             "%s ended with %s; starting it again in %.1f s", child.name, process.returncode, pause_s(failures)
@@ -105,8 +107,8 @@ async def run(site: Path) -> None:
         loop.add_signal_handler(number, services_stop.set)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_beat(services_stop))
-        tasks.create_task(_keep(Child("fastpath", site), fast_stop))
-        services = tasks.create_task(_keep(Child("services", site), services_stop))
+        tasks.create_task(_keep(Child(FAST_PATH, site), fast_stop))
+        services = tasks.create_task(_keep(Child(SERVICES, site), services_stop))
         await services_stop.wait()
         await asyncio.wait((services,))
         fast_stop.set()
