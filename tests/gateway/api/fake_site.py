@@ -5,6 +5,7 @@ The house changes once a second; the pairing code and api.json (host, port, fing
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import logging
 import math
@@ -201,7 +202,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())
-    except KeyboardInterrupt:
-        pass
