@@ -22,11 +22,12 @@ async def advertised(who: SiteIdentity, fingerprint: str, bind: str, port: int) 
     """Advertise while the context lasts, on the bound interface alone unless ``bind`` is a wildcard; failing is no error."""
     responder = None
     try:
-        responder = AsyncZeroconf(interfaces=_interfaces(bind), ip_version=zeroconf.IPVersion.V4Only)
-        await (await responder.async_register_service(_service(who, fingerprint, bind, port)))
-    except (OSError, zeroconf.Error) as error:
-        LOGGER.warning("Not advertised by multicast DNS (%s); clients need the address", error)
-    try:
+        try:
+            responder = AsyncZeroconf(interfaces=_interfaces(bind), ip_version=zeroconf.IPVersion.V4Only)
+            service = _service(who, fingerprint, bind, port)
+            await (await responder.async_register_service(service, allow_name_change=True))
+        except (OSError, zeroconf.Error) as error:
+            LOGGER.warning("Not advertised by multicast DNS (%s); clients need the address", error)
         yield
     finally:
         if responder is not None:

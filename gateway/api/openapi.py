@@ -143,8 +143,8 @@ names; times are RFC 3339 in UTC. Energy counters are lifetime values that never
 most twice a second: each key in `set` replaces that key of the state (`"plan"`) or that entry of devices and decisions
 (`"devices.garage"`); `removed` lists entries that are gone. Ages and times of measurement alone make no change. When
 nothing changes for 5 s comes a `heartbeat`: three missed ones mean that the gateway is gone. A device that does not
-answer stays in the state with `"available": false`; only `removed` means that it was taken away. Close code 4401 means that
-the token was withdrawn, 1013 that the client did not keep up.
+answer stays in the state with `"available": false`; only `removed` means that it was taken away. Close code 4401 means
+that the token was withdrawn, 1001 that the gateway stops; a client that reads nothing for 10 s is cut off.
 
 **Limits.** 64 KiB per body, 20 requests per second of one address after the first 60, 16 streams, 10 s per answer.
 """

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from aiohttp import WSCloseCode, web
 
@@ -29,6 +30,15 @@ type Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ADDRESS_FILE = "api.json"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "nissan-energy"}
+# What is not HTTP gets a plain 400 from aiohttp and is no news for the log. A compressed body is not unpacked, for it may
+# be a bomb; it is then no JSON.
+HTTP_OPTIONS: dict[str, Any] = {
+    "access_log": None,
+    "logger": logging.Logger("silent", logging.CRITICAL + 1),  # noqa: LOG001 - it is nobody's child
+    "auto_decompress": False,
+    "keepalive_timeout": 75.0,
+    "shutdown_timeout": 2.0,
+}
 CODES_OF_HTTP = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
@@ -80,7 +90,7 @@ class ApiServer:
         if not self._tokens:
             LOGGER.info("Nobody is paired yet; the pairing code is %s", open_pairing(self._state_dir))
         async with AsyncExitStack() as stack:
-            runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0)
+            runner = web.AppRunner(self._app(), **HTTP_OPTIONS)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             listener = web.TCPSite(runner, self.bind, self.port, ssl_context=self.identity.context)
@@ -90,6 +100,7 @@ class ApiServer:
                 raise ConfigError(f"api: cannot listen on {self.bind}:{self.port} ({error})") from error
             self.port = runner.addresses[0][1]
             self._tell_address()
+            stack.callback(self._withdraw_address)
             self.ready.set()
             LOGGER.info("Listening on https://%s:%d", self.bind, self.port)
             if self._advertise:
@@ -102,6 +113,9 @@ class ApiServer:
     def _tell_address(self) -> None:
         address = {"host": self.bind, "port": self.port, "fingerprint": self.identity.fingerprint}
         write_private(self._state_dir / ADDRESS_FILE, encode(address))
+
+    def _withdraw_address(self) -> None:
+        (self._state_dir / ADDRESS_FILE).unlink(missing_ok=True)
 
     def _app(self) -> web.Application:
         app = web.Application(
@@ -147,7 +161,9 @@ class ApiServer:
     def _stream(self, route: Route) -> Endpoint:
         async def endpoint(request: web.Request) -> web.StreamResponse:
             client = self._authorize(request, route.permission)
-            assert client is not None
+            transport = request.transport
+            if client is None or transport is None:
+                raise ProblemError("unauthorized")
             if len(self._sockets) >= self._bounds.streams:
                 raise ProblemError("too_many_streams")
             socket = web.WebSocketResponse(heartbeat=30.0, timeout=2.0, max_msg_size=4096)
@@ -157,7 +173,11 @@ class ApiServer:
             try:
                 await socket.prepare(request)
                 await serve_stream(
-                    socket, self._site, self._bounds.pace, lambda: self._tokens.get(client.id) is not None
+                    socket,
+                    self._site,
+                    self._bounds.pace,
+                    allowed=lambda: self._tokens.get(client.id) is not None,
+                    cut_off=transport.abort,
                 )
             finally:
                 self._sockets.discard(socket)
@@ -191,6 +211,8 @@ class ApiServer:
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
             return response
+        except web.RequestPayloadError:
+            return _problem_response(ProblemError("bad_request"))
         except TimeoutError:
             return _problem_response(ProblemError("timed_out"))
         except Unreachable as error:

@@ -24,23 +24,33 @@ class Pace:
 
 
 async def serve_stream(
-    socket: web.WebSocketResponse, site: Site, pace: Pace, allowed: Callable[[], bool]
+    socket: web.WebSocketResponse,
+    site: Site,
+    pace: Pace,
+    allowed: Callable[[], bool],
+    cut_off: Callable[[], None],
 ) -> None:
-    """Tell the client about ``site`` until it leaves, stalls, or is not ``allowed`` any more."""
+    """Tell the client about ``site`` until it leaves or is not ``allowed`` any more; ``cut_off`` one that stalls."""
     async with asyncio.TaskGroup() as group:
-        teller = group.create_task(_tell(socket, site, pace, allowed))
+        teller = group.create_task(_tell(socket, site, pace, allowed, cut_off))
         async for _ in socket:
             pass  # a client has nothing to say here; reading answers pings and notices its leaving
         teller.cancel()
 
 
-async def _tell(socket: web.WebSocketResponse, site: Site, pace: Pace, allowed: Callable[[], bool]) -> None:
+async def _tell(
+    socket: web.WebSocketResponse,
+    site: Site,
+    pace: Pace,
+    allowed: Callable[[], bool],
+    cut_off: Callable[[], None],
+) -> None:
     try:
         await _tell_all(socket, site, pace, allowed)
         await socket.close(code=CLOSE_UNAUTHORIZED, message=b"access was withdrawn")
     except TimeoutError:
-        LOGGER.info("A WebSocket client does not keep up and was let go")
-        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, drain=False)
+        LOGGER.info("A WebSocket client does not keep up and is cut off")
+        cut_off()  # a close frame would queue behind all that it does not read
     except ConnectionError:
         pass  # it left; the reader sees that too
     except Exception:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from dataclasses import replace
 
 import aiohttp
@@ -10,8 +11,8 @@ import pytest
 from gateway.api.problems import PROBLEMS
 from gateway.api.routes import ALLOWED, ROUTES, Permission
 from gateway.api.schema import Role
-from gateway.api.server import Bounds
-from gateway.faults import Refused, Unreachable
+from gateway.api.server import ApiServer, Bounds
+from gateway.faults import ConfigError, Refused, Unreachable
 from tests.gateway.api.fake_site import FakeSite
 from tests.gateway.api.serving import BOUNDS, serving
 
@@ -278,3 +279,31 @@ async def test_local_tools_find_the_address(tmp_path):
         address = json.loads((tmp_path / "api.json").read_text())
         assert address["port"] == client.server.port
         assert address["fingerprint"] == client.server.identity.fingerprint
+    assert not (tmp_path / "api.json").exists()
+
+
+async def test_what_is_not_http_or_packed_harms_nobody_and_fills_no_log(tmp_path, caplog):
+    async with serving(tmp_path) as client:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for sent in (
+            b"garbage\r\n\r\n",
+            b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST /v1/pair HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"POST /v1/pair HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port, ssl=context)
+            writer.write(sent)
+            status = await asyncio.wait_for(reader.readline(), 5)
+            assert status.split()[1] in {b"400", b"422"}
+            writer.transport.abort()
+        assert (await client.ask("GET", "/v1/info"))[0] == 200
+    assert [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
+    async with serving(tmp_path) as client:
+        (tmp_path / "second").mkdir()
+        second = ApiServer(FakeSite(), tmp_path / "second", "127.0.0.1", client.server.port, advertise=False)
+        with pytest.raises(ConfigError, match="cannot listen on 127"):
+            await second.run()
