@@ -1,0 +1,107 @@
+"""The fast path's figures: ticks, reaction on the wire, CHAdeMO cadence, CPU, memory, start."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .house_and_gateway import Owner, ask_house, cpu_s, family, house, owner, process, rss_mib, tapped, until
+
+REQUESTS_PER_S = 15.0
+LOW_W, HIGH_W = 900.0, 3300.0
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which ``share`` of the values lie; raises ValueError when there are none."""
+    if not values:
+        raise ValueError("nothing was measured")
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+async def measure(seconds: float, *, loaded: bool) -> dict[str, Any]:
+    """Run a house and a gateway for ``seconds`` and return the figures; ``loaded`` adds API traffic and a busy core."""
+    folder = Path(tempfile.mkdtemp(prefix="nissan-energy-bench-"))
+    try:
+        async with house(folder) as endpoints, tapped(endpoints, folder) as (passed, site):
+            started_at = time.monotonic()
+            command = ("-m", "gateway", "run", str(site))
+            async with (
+                process(*command, log=folder / "gateway.log") as gateway,
+                owner(folder / "state") as client,
+            ):
+                await client.ask("PATCH", "owner", {"control_on": True})
+                await until(lambda: passed.battery_writes, 30, "no setpoint reached the battery")
+                start_s = passed.battery_writes[0] - started_at
+                await _settle(client)
+                async with _load(client) if loaded else contextlib.nullcontext():
+                    return await _observe(seconds, endpoints, gateway.pid, passed, folder / "state", start_s)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _settle(client: Owner) -> None:
+    for _ in range(240):
+        state = await client.ask("GET", "state")
+        if (state["devices"]["garage"]["sample"] or {}).get("state") == "ready":
+            return
+        await asyncio.sleep(0.5)
+    raise TimeoutError("no charging session within two minutes")
+
+
+async def _observe(
+    seconds: float, endpoints: Any, pid: int, passed: Any, state: Path, start_s: float
+) -> dict[str, Any]:
+    pids = family(pid)
+    for seen in (passed.meter_changes, passed.battery_writes, passed.chademo_status):
+        seen.clear()
+    (state / "tick_lateness.json").unlink(missing_ok=True)
+    used_s, began_at = cpu_s(pids), time.monotonic()
+    step = 0
+    while time.monotonic() - began_at < seconds:
+        step += 1
+        await ask_house(endpoints, do="set_load", w=HIGH_W if step % 2 else LOW_W)
+        await asyncio.sleep(1.5 + 0.137 * (step % 7))  # no multiple of any period on the wire
+    elapsed_s = time.monotonic() - began_at
+    await until((state / "tick_lateness.json").exists, 15, "no lateness was written")
+    ticks = json.loads((state / "tick_lateness.json").read_text(encoding="utf-8"))
+    reactions, jitter = passed.reactions_ms(), passed.jitter_ms()
+    return {
+        "tick_lateness_p50_ms": round(ticks["p50_ms"], 3),
+        "tick_lateness_p99_ms": round(ticks["p99_ms"], 3),
+        "tick_lateness_p999_ms": round(ticks["p999_ms"], 3),
+        "meter_to_setpoint_p50_ms": round(percentile(reactions, 0.5), 2),
+        "meter_to_setpoint_p99_ms": round(percentile(reactions, 0.99), 2),
+        "chademo_jitter_p99_ms": round(percentile(jitter, 0.99), 2),
+        "cpu_pct": round(100 * (cpu_s(pids) - used_s) / elapsed_s, 1),
+        "rss_mib": round(rss_mib(pids), 1),
+        "start_s": round(start_s, 2),
+        "ticks": ticks["ticks"],
+        "steps": len(reactions),
+        "seconds": round(elapsed_s, 1),
+    }
+
+
+@contextlib.asynccontextmanager
+async def _load(client: Owner) -> Any:
+    """API traffic near the gateway's own limit, and one core that is never free."""
+    busy = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(_ask_on(client))
+        try:
+            yield
+        finally:
+            asking.cancel()
+            busy.kill()
+            await busy.wait()
+
+
+async def _ask_on(client: Owner) -> None:
+    while True:
+        await client.ask("GET", "state")
+        await asyncio.sleep(1 / REQUESTS_PER_S)
