@@ -24,14 +24,20 @@ PAIRING_ATTEMPTS = 5
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` as a whole, readable by its owner only; after a power cut it holds the old or the new content."""
+    """Replace ``path`` as a whole, readable by its owner only; after a power cut it holds the old or the new content.
+
+    Raises ConfigError when the folder cannot be written.
+    """
     draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def open_pairing(state_dir: Path) -> str:

@@ -112,7 +112,10 @@ class ApiServer:
 
     def _tell_address(self) -> None:
         address = {"host": self.bind, "port": self.port, "fingerprint": self.identity.fingerprint}
-        write_private(self._state_dir / ADDRESS_FILE, encode(address))
+        try:
+            write_private(self._state_dir / ADDRESS_FILE, encode(address))
+        except ConfigError as error:  # a full disk must not cost the owner the interface
+            LOGGER.warning("Local tools will not find the address: %s", error)
 
     def _withdraw_address(self) -> None:
         (self._state_dir / ADDRESS_FILE).unlink(missing_ok=True)

@@ -116,6 +116,11 @@ def test_a_left_over_draft_does_not_stand_in_the_way(tmp_path):
     assert not (tmp_path / "file.new").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_private(tmp_path / "missing" / "file", b"")
+
+
 def test_the_owner_may_all_and_the_viewer_only_reads():
     assert ALLOWED[Role.OWNER] == set(Permission)
     assert ALLOWED[Role.VIEWER] == {Permission.PUBLIC, Permission.READ}
