@@ -80,9 +80,11 @@ def _pair(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from gateway.fastpath import replay
+    from gateway.devices.chademo.recording import read_recording
+    from gateway.devices.chademo.replay import narrate, replay
 
-    return replay(arguments.file, print)
+    narrate(replay(read_recording(arguments.file), arguments.current_a), print)
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -134,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
         "Reads SavvyCAN CSV and candump logs; prints what the charger decides, on a virtual clock.",
     )
     replay.add_argument("file", type=Path, help="the recording")
+    replay.add_argument(
+        "--current-a", type=float, default=15.0, help="asked of the car, negative discharges (default: 15)"
+    )
     hidden = {"fastpath": _fastpath, "services": _services}
     for name, action in hidden.items():
         command(name, action, f"(internal) the {name} process that `run` starts")
