@@ -23,7 +23,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: NissanEnergyConfigEntry) -> bool:
-    """Connect to a gateway and follow it."""
+    """Connect to a gateway and follow it. Raises ConfigEntryAuthFailed or ConfigEntryNotReady."""
     client = GatewayClient(
         async_get_clientsession(hass),
         entry.data[CONF_HOST],
