@@ -116,6 +116,19 @@ class Owner:
             answer.raise_for_status()
             return await answer.json() if answer.content_length else None
 
+    async def find(self, state: Path) -> None:
+        """Read the gateway's address again: it may have started anew."""
+        address = json.loads((state / "api.json").read_text(encoding="utf-8"))
+        self._address = f"https://{address['host']}:{address['port']}"
+
+    async def alive(self) -> bool:
+        """Tell whether the API answers."""
+        try:
+            await self.ask("GET", "info")
+        except aiohttp.ClientConnectionError, TimeoutError:
+            return False
+        return True
+
     async def pair(self, code: str) -> None:
         """Redeem the pairing code."""
         self._token = (await self.ask("POST", "pair", {"code": code, "client_name": "bench"}))["token"]

@@ -1,0 +1,82 @@
+"""Losing the gateway, or half of it, is safe: the first safety requirement, on the wire.
+
+The limits here are the fail-safe cards' own promises, seen at the simulated devices.
+"""
+
+import os
+import signal
+
+GONE_AFTER_S = 60.0
+
+
+async def discharging(scene, power_w=6000.0):
+    await scene.ask("set_load", w=power_w + 4000.0)
+    await scene.control(devices={"garage": {"floor_soc_pct": 20.0}, "battery": {"floor_soc_pct": 10.0}})
+    await scene.owner.ask("POST", "devices/garage/request", {"mode": "discharge_now", "power_w": power_w})
+
+    async def flows():
+        physics = await scene.physics()
+        return physics["converter"]["ac_w"] < -0.8 * power_w and physics["battery"]["power_w"] < -500.0
+
+    await scene.until(flows, 30)
+
+
+async def test_kill_9_of_the_gateway_at_6_kw_discharge_ends_in_zero_at_every_device(scene):
+    await discharging(scene)
+    scene.kill_all()
+
+    async def car_is_off():
+        physics = await scene.physics()
+        return physics["converter"]["ac_w"] > -100.0 and abs(physics["car"]["current_a"]) < 0.5
+
+    async def battery_is_off():
+        return abs((await scene.physics())["battery"]["power_w"]) < 50.0
+
+    async def contactor_is_open():
+        physics = await scene.physics()
+        return not physics["car"]["contactor"] and not physics["pilot"]["d2"]
+
+    await scene.until(car_is_off, 10)
+    await scene.until(contactor_is_open, 10)
+    await scene.until(battery_is_off, GONE_AFTER_S)
+
+
+async def test_kill_9_of_the_services_is_no_event_for_the_house(scene):
+    await discharging(scene, 3000.0)
+    fast_path, services = scene.pid_of("fastpath"), scene.pid_of("services")
+    os.kill(services, signal.SIGKILL)
+    for _ in range(20):
+        assert (await scene.physics())["converter"]["ac_w"] < -2000.0
+
+    async def back():
+        return await scene.owner_is_back() and scene.pid_of("services") != services
+
+    await scene.until(back, 20)
+    assert scene.pid_of("fastpath") == fast_path
+    assert (await scene.physics())["converter"]["ac_w"] < -2000.0
+    assert "discharge_now" in {r["mode"] for r in (await scene.state())["requests"]}
+
+
+async def test_kill_9_of_the_fast_path_is_safe_and_it_comes_back_with_the_owners_wishes(scene):
+    await discharging(scene, 3000.0)
+    os.kill(scene.pid_of("fastpath"), signal.SIGKILL)
+
+    async def car_is_off():
+        return abs((await scene.physics())["car"]["current_a"]) < 0.5
+
+    async def flows_again():
+        return (await scene.physics())["converter"]["ac_w"] < -2000.0
+
+    await scene.until(car_is_off, 10)
+    await scene.until(flows_again, 90)
+
+
+async def test_a_stopped_gateway_leaves_nothing_commanded(scene):
+    await discharging(scene, 3000.0)
+    scene.gateway.send_signal(signal.SIGTERM)
+    await scene.gateway.wait()
+    physics = await scene.physics()
+    assert abs(physics["car"]["current_a"]) < 0.5
+    assert physics["converter"]["command"] == 0
+    assert not any(physics["pilot"][line] for line in ("d1", "d2"))
+    assert abs(physics["battery"]["power_w"]) < 100.0
