@@ -1,0 +1,210 @@
+"""One CAN bus: a serial adapter on a pseudo terminal, python-can's virtual bus, and a kernel that keeps the rhythm."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import tty
+
+import can
+import pytest
+
+from gateway.devices import can_bus
+from gateway.devices.can_bus import CanBus
+
+WAIT_S = 5.0
+
+
+class Adapter:
+    """The far side of a serial CAN adapter."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self.plug()
+
+    def plug(self) -> None:
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(self.slave))
+
+    def unplug(self) -> None:
+        os.close(self.master)
+        os.close(self.slave)
+        self.path.unlink()
+
+    def say(self, line: str) -> None:
+        os.write(self.master, line.encode() + b"\r")
+
+    def heard(self) -> list[str]:
+        with contextlib.suppress(BlockingIOError):
+            self.lines += os.read(self.master, 4096).decode().split("\r")
+        return self.lines
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def running(bus: CanBus, receive):
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(bus.run(receive))
+        yield
+        task.cancel()
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    adapter = Adapter(tmp_path / "can0")
+    yield adapter
+    with contextlib.suppress(OSError):
+        adapter.unplug()
+
+
+async def test_frames_go_both_ways_over_a_serial_adapter_in_the_order_given(adapter):
+    heard = []
+    bus = CanBus("slcan", str(adapter.path))
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        adapter.say("t10280200000000C80300")
+        adapter.say("z")
+        adapter.say("t1008000000B301640000")
+        await until(lambda: len(heard) == 2)
+        bus.publish([(0x108, bytes.fromhex("01F4010FB3010000")), (0x109, bytes(8))], 0.1)
+        await until(lambda: "t10980000000000000000" in adapter.heard())
+    assert heard[0] == (0x102, bytes.fromhex("0200000000C80300"))
+    assert "S6" in adapter.lines
+    sent = [line for line in adapter.lines if line.startswith("t")]
+    assert sent == ["t108801F4010FB3010000", "t10980000000000000000"]
+
+
+async def test_garbage_on_the_line_is_passed_over(adapter):
+    heard = []
+    bus = CanBus("slcan", str(adapter.path))
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        for line in ("tzzz", "t1029", "t102200", "\xff", "", "t1021AB"):
+            adapter.say(line)
+        await until(lambda: heard)
+    assert heard[-1] == (0x102, b"\xab")
+
+
+async def test_a_pulled_adapter_is_logged_once_and_comes_back(adapter, monkeypatch, caplog):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.05)
+    caplog.set_level("INFO", "gateway.devices.can_bus")
+    bus = CanBus("slcan", str(adapter.path))
+    heard = []
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        adapter.unplug()
+        await until(lambda: not bus.up and bus.problem)
+        bus.publish([(0x108, bytes(8))], 0.1)
+        await asyncio.sleep(0.2)
+        adapter.plug()
+        await until(lambda: bus.up)
+        adapter.say("t1021AB")
+        await until(lambda: heard)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_bus_without_a_file_descriptor_is_read_in_a_thread():
+    heard = []
+    bus = CanBus("virtual", "test_can_bus")
+    with can.Bus(interface="virtual", channel="test_can_bus") as other:
+        async with running(bus, lambda *frame: heard.append(frame)):
+            await until(lambda: bus.up)
+            other.send(can.Message(arbitration_id=0x100, data=b"\x01", is_extended_id=False))
+            other.send(can.Message(arbitration_id=0x18DAF110, data=b"\x01", is_extended_id=True))
+            other.send(can.Message(arbitration_id=0x101, data=b"\x02", is_extended_id=False))
+            await until(lambda: len(heard) == 2)
+            bus.publish([(0x109, b"\x03")], 0.1)
+            assert other.recv(1).arbitration_id == 0x109
+    assert heard == [(0x100, b"\x01"), (0x101, b"\x02")]
+
+
+class Kernel(can.BusABC):
+    """A bus whose cyclic tasks are only written down."""
+
+    def __init__(self) -> None:
+        super().__init__("kernel")
+        self.log: list[tuple] = []
+        self.full = False
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def _recv_internal(self, timeout):
+        return None, False
+
+    def send(self, msg, timeout=None):
+        raise can.CanOperationError("full", errno.ENOBUFS if self.full else errno.ENETDOWN)
+
+    def send_periodic(self, msgs, period, *args, **kwargs):
+        self.log.append(("start", msgs.arbitration_id, period))
+        if self.full:
+            raise can.CanOperationError("full", errno.ENOBUFS)
+        return Task(self, msgs.arbitration_id)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Task:
+    def __init__(self, kernel: Kernel, can_id: int) -> None:
+        self.kernel, self.can_id = kernel, can_id
+
+    def modify_data(self, message) -> None:
+        self.kernel.log.append(("modify", self.can_id, bytes(message.data)))
+
+    def stop(self) -> None:
+        self.kernel.log.append(("stop", self.can_id))
+
+
+async def test_the_kernel_is_told_of_changes_only(monkeypatch):
+    kernel = Kernel()
+    monkeypatch.setattr(can, "Bus", lambda **_: kernel)
+    bus = CanBus("socketcan", "can0")
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.up)
+        bus.publish([(0x108, b"a"), (0x109, b"a")], 0.1)
+        bus.publish([(0x108, b"a"), (0x109, b"b")], 0.1)
+        bus.publish([(0x109, b"b")], 0.1)
+        bus.publish([], 0.1)
+    assert kernel.log == [
+        ("start", 0x108, 0.1),
+        ("start", 0x109, 0.1),
+        ("modify", 0x109, b"b"),
+        ("stop", 0x108),
+        ("stop", 0x109),
+    ]
+
+
+@pytest.mark.parametrize(("full", "up"), [(True, True), (False, False)])
+async def test_a_full_queue_is_no_loss_but_a_dead_interface_is(monkeypatch, full, up):
+    kernel = Kernel()
+    kernel.full = full
+    monkeypatch.setattr(can, "Bus", lambda **_: kernel)
+    bus = CanBus("other", "can0")
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.up)
+        bus.publish([(0x108, b"a")], 0.1)
+        assert bus.up is up
+
+
+async def test_an_impossible_channel_is_tried_again_and_again(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(can_bus, "LONGEST_PAUSE_S", 0.02)
+    bus = CanBus("slcan", str(tmp_path / "nothing"))
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.problem)
+        await asyncio.sleep(0.2)
+    assert not bus.up
+    assert len(caplog.records) == 1
