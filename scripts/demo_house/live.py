@@ -1,0 +1,44 @@
+"""One line of the house for a person at a terminal."""
+
+import asyncio
+import sys
+from datetime import datetime
+from typing import Any
+
+from .dashboard import BATTERY, CAR
+from .start import Demo
+
+
+def line(truth: dict[str, Any], reasons: dict[str, str]) -> str:
+    """Return the house in one line: powers as they are at the wires, and why car and battery do what they do."""
+    house, car, battery = truth["house"], truth["car"], truth["battery"]
+    car_w = truth["converter"]["ac_w"]
+    plugged = f"{_flow(car_w)} at {car['soc_pct']:.0f} %" if car["plugged"] else "unplugged"
+    return "  ".join((
+        f"{datetime.now().astimezone():%H:%M:%S}",
+        f"grid {house['grid_w']:+6.0f} W",
+        f"house {house['load_w']:5.0f} W",
+        f"sun {house['pv_w']:5.0f} W",
+        f"car {plugged} ({reasons[CAR]})",
+        f"battery {_flow(battery['power_w'])} at {battery['soc_pct']:.0f} % ({reasons[BATTERY]})",
+    ))  # fmt: skip
+
+
+def _flow(power_w: float) -> str:
+    if abs(power_w) < 30:
+        return "rests"
+    return f"{'takes' if power_w > 0 else 'gives'} {abs(power_w):4.0f} W"
+
+
+async def watch(demo: Demo) -> None:
+    """Print the line each second, in place where the terminal allows it, until cancelled."""
+    in_place = sys.stdout.isatty()
+    while True:
+        truth = await demo.control_port.do("status")
+        reasons = {
+            device: await demo.session.state(demo.catalog.entity_id("sensor", "reason", device))
+            for device in (CAR, BATTERY)
+        }
+        text = line(truth, {device: reason.replace("_", " ") for device, reason in reasons.items()})
+        print(f"\r\x1b[K{text}" if in_place else text, end="" if in_place else "\n", flush=True)
+        await asyncio.sleep(1 if in_place else 5)
