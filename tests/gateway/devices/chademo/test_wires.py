@@ -1,0 +1,183 @@
+"""Converter, pilot lines, their link, the beat and the options: the driver's thin parts, over real Modbus TCP."""
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.devices.chademo.cadence import beats
+from gateway.devices.chademo.converter import PROFILES, Converter, Point
+from gateway.devices.chademo.evse import ChademoEvse
+from gateway.devices.chademo.link import Link
+from gateway.devices.chademo.moment import Mode, Output, PilotLines
+from gateway.devices.chademo.orders import Coils, ConverterOrder
+from gateway.devices.chademo.pilot import PilotModule
+from gateway.devices.modbus_bus import ModbusBus
+from gateway.faults import ConfigError, Refused
+from tests.gateway.devices.modbus_device import ModbusDevice
+
+PROFILE = PROFILES["ne_dc_v1"]
+STATE = [3, 0, 3720, 0xFFFF - 99, 0xFFFF, 0xFFFF - 3799, 0xFFFB, 3, 0, 700, 1, 0, 2000, 6000, 200, 500, 50]
+
+
+def words(text: str, size: int) -> list[int]:
+    raw = text.encode().ljust(size, b"\0")
+    return [int.from_bytes(raw[i : i + 2]) for i in range(0, size, 2)]
+
+
+def converter_device() -> ModbusDevice:
+    texts = words("Maker", 16) + words("Model 6", 16) + words("S-1", 16) + words("1.0", 8)
+    inputs = dict(enumerate(STATE)) | dict(enumerate(texts, start=20))
+    return ModbusDevice(holding=dict.fromkeys(range(6), 9), inputs=inputs)
+
+
+async def test_a_predecessors_order_is_replaced_before_anything_else_is_written():
+    async with converter_device() as device:
+        bus = ModbusBus("127.0.0.1", device.port, 1)
+        await bus.connect()
+        plate = await Converter(bus, PROFILE).begin(ConverterOrder(), 3)
+        bus.close()
+    assert device.written[0] == (0, (0, 0, 0))
+    assert device.holding == {0: 0, 1: 0, 2: 0, 3: 9, 4: 3, 5: 500}
+    assert (plate.maker, plate.model, plate.serial, plate.version) == ("Maker", "Model 6", "S-1", "1.0")
+    assert (plate.rated_power_w, plate.rated_current_a, plate.max_voltage_v) == (6000, 20, 500)
+
+
+async def test_a_discharging_converter_reads_negative_everywhere():
+    async with converter_device() as device:
+        bus = ModbusBus("127.0.0.1", device.port, 1)
+        await bus.connect()
+        reading = await Converter(bus, PROFILE).read()
+        bus.close()
+    assert reading.output == Output(Mode.CURRENT, 372.0, -10.0, 2e6, 0)
+    assert reading.ac_power_w == -3800
+    assert (reading.charged_wh, reading.discharged_wh) == (700, 65536)
+    assert reading.temperature_c == pytest.approx(-0.5)
+
+
+async def test_an_order_that_the_converter_does_not_keep_is_refused():
+    async with converter_device() as device:
+        device.ignored = {0, 1, 2}
+        bus = ModbusBus("127.0.0.1", device.port, 1)
+        await bus.connect()
+        with pytest.raises(Refused):
+            await Converter(bus, PROFILE).order(ConverterOrder(Mode.CURRENT, 410.0, -5.3))
+        bus.close()
+
+
+async def test_an_order_goes_out_in_the_units_of_the_profile():
+    async with converter_device() as device:
+        bus = ModbusBus("127.0.0.1", device.port, 1)
+        await bus.connect()
+        await Converter(bus, PROFILE).order(ConverterOrder(Mode.CURRENT, 410.0, -5.3))
+        bus.close()
+    assert (device.holding[0], device.holding[1], device.holding[2]) == (2, 4100, 0x10000 - 53)
+
+
+def test_a_profile_may_turn_signs_and_join_words():
+    assert Point(0, -1.0, words=2, signed=True).read([0xFFFF, 0xFFFE]) == 2
+    assert Point(1, 0.1).word(12.34) == 123
+
+
+async def test_pilot_coils_are_reported_as_found_and_written_with_read_back():
+    async with ModbusDevice(
+        holding={0: 0}, coils={0: 1, 1: 1, 2: 0}, discrete={0: 1, 1: 1, 2: 0, 3: 0}
+    ) as device:
+        bus = ModbusBus("127.0.0.1", device.port, 1)
+        await bus.connect()
+        module = PilotModule(bus)
+        assert await module.begin(5) == Coils(d1=True, d2=True)
+        assert device.holding[0] == 5
+        assert await module.lines() == PilotLines(permitted=True, inserted=True)
+        await module.order(Coils(d1=True, lock=True))
+        assert await module.coils() == Coils(d1=True, lock=True)
+        bus.close()
+
+
+async def test_a_link_writes_a_change_at_once_and_an_unchanged_order_before_its_lease_ends():
+    written, reads = [], []
+
+    async def write(order):
+        written.append(order)
+
+    async def read():
+        reads.append(len(written))
+
+    link = Link("off", 0.25, write, read)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(link.serve())
+        await asyncio.sleep(0.02)
+        assert link.carried_out
+        link.order("on")
+        assert not link.carried_out
+        await asyncio.sleep(0.02)
+        assert written == ["off", "on"]
+        await asyncio.sleep(0.6)
+        task.cancel()
+    assert written[2:] == ["on"] * len(written[2:])
+    assert 1 <= len(written[2:]) <= 3
+    assert len(reads) >= 4
+
+
+async def test_a_refused_order_is_told_and_tried_again_without_a_rush():
+    tries = []
+
+    async def write(order):
+        tries.append(order)
+        raise Refused("no")
+
+    async def read():
+        return
+
+    link = Link("on", 10, write, read)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(link.serve())
+        await asyncio.sleep(0.35)
+        task.cancel()
+    assert link.refused == "no"
+    assert not link.carried_out
+    assert 2 <= len(tries) <= 5
+
+
+async def test_missed_beats_are_left_out_and_never_made_up_for():
+    period_s, count = 0.02, 0
+    started_at = time.monotonic()
+    async for _ in beats(period_s):
+        count += 1
+        if count == 3:
+            time.sleep(4 * period_s)  # the loop is blocked
+        if count == 8:
+            break
+    assert count <= (time.monotonic() - started_at) / period_s + 0.5 - 2
+
+
+TABLE = {
+    "name": "Garage",
+    "can_interface": "slcan",
+    "can_channel": "/dev/ttyACM0",
+    "converter": {"host": "10.0.0.5"},
+    "pilot_io": {"host": "10.0.0.6", "port": 1502},
+}
+
+
+def test_a_charger_is_built_from_its_table_without_touching_a_wire():
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    assert evse.info.name == "Garage"
+    assert evse.card.lease_s <= 3
+    assert evse.card.discharging_at_most_s <= 60
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"max_charge_amps": 10}, "devices.garage.max_charge_amps"),
+        ({"max_discharge_a": -1}, "devices.garage.max_discharge_a"),
+        ({"phases": [4]}, "devices.garage.phases"),
+        ({"converter": {"host": "x", "profile": "acme"}}, "devices.garage.converter.profile"),
+        ({"pilot_io": {"host": "x", "port": 0}}, "devices.garage.pilot_io.port"),
+    ],
+)
+def test_nonsense_in_the_table_is_one_line_that_says_where(change, where):
+    with pytest.raises(ConfigError, match=where) as error:
+        ChademoEvse.from_table("garage", "evse.chademo", TABLE | change)
+    assert "\n" not in str(error.value)
