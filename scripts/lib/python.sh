@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Finds or makes a Python that Home Assistant accepts. Sourced, never run.
 # The cache is shared by every checkout of this user; whoever changes it holds its lock.
 

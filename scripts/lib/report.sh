@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Steps that go on after one fails, and a summary of all. Sourced after say.sh, never run.
 
 SUMMARY=()

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Printed progress, shared by every script. Sourced, never run.
 
 if [[ -t 2 ]]; then BOLD=$'\e[1m' DIM=$'\e[2m' RED=$'\e[31m' PLAIN=$'\e[0m'; else BOLD='' DIM='' RED='' PLAIN=''; fi

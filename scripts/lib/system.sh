@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Programs of the system, through apt. Sourced after say.sh, never run.
 
 EXIT_MISSING=3 # something of the system is missing and may not be installed from here

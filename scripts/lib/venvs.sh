@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Makes the virtual environments of this checkout from their locks. Sourced after say.sh and python.sh, never run.
 
 venv_of() {
@@ -51,11 +52,14 @@ make_venv() {
   if [[ $name == ha* ]]; then compiler_for_wheels; fi
   debian_build_flags
   # An environment may forbid Python to write bytecode, and then every start would compile all of it.
-  UV_COMPILE_BYTECODE=1 "$UV" pip sync -q --require-hashes --python "$venv/bin/python" "$lock" ||
+  UV_COMPILE_BYTECODE=1 "$UV" pip sync --require-hashes --python "$venv/bin/python" "$lock" 2> >(progress) ||
     die "could not install $lock; run this again when the package index answers"
   stamp=$(stamp_of "$name")
   printf '%s\n' "$stamp" >"$venv/stamp"
 }
+
+# What takes long, without the line for each of a hundred small packages; and whatever went wrong.
+progress() { sed -un '/^ [-+~] /d; /^Using Python/d; /^ *Downloaded/d; s/^/    /p' >&2; }
 
 # Some of Home Assistant's requirements come as source only for this Python.
 compiler_for_wheels() {
