@@ -5,8 +5,10 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway import __version__
 from gateway.config import load
@@ -87,6 +89,76 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One sub-command; ``site`` asks for the path of site.toml, ``options`` are (flags, keywords) of argparse."""
+
+    name: str
+    action: Callable[[argparse.Namespace], int]
+    text: str
+    more: str = ""
+    site: bool = True
+    options: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+
+COMMANDS = (
+    Command(
+        "run",
+        _run,
+        "run the gateway until Ctrl-C",
+        "Two processes: the fast path, which moves current and opens no port,\n"
+        "and the services, which plan and listen. Either may die without the other.",
+    ),
+    Command(
+        "simulate",
+        _simulate,
+        "start a simulated house on the wire",
+        "CAN, Modbus TCP and a control port on 127.0.0.1; only physics is simulated.\n"
+        "Writes RUN_DIR/site.toml, ready for `run`. Options after -- go to the house\n"
+        "(`python -m gateway.simulator --help`).",
+        site=False,
+        options=(
+            (
+                "--run-dir",
+                {"type": Path, "default": Path("house"), "help": "folder of its files (default: house)"},
+            ),
+            ("options", {"nargs": "*", "help": "options of the house, after --"}),
+        ),
+    ),
+    Command(
+        "check",
+        _check,
+        "check site.toml and, with --connect, the devices",
+        "Without --connect nothing is touched. With it every device is read, none is commanded.",
+        options=(
+            ("--connect", {"action": "store_true", "help": "connect to the devices and show what they say"}),
+            ("--seconds", {"type": float, "default": 5.0, "help": "how long to listen (default: 5)"}),
+        ),
+    ),
+    Command("pair", _pair, "open pairing for ten minutes and show the code"),
+    Command(
+        "replay",
+        _replay,
+        "play a recorded CHAdeMO session through the charger's logic",
+        "Reads SavvyCAN CSV and candump logs; prints what the charger decides, on a virtual clock.",
+        site=False,
+        options=(
+            ("file", {"type": Path, "help": "the recording"}),
+            (
+                "--current-a",
+                {
+                    "type": float,
+                    "default": 15.0,
+                    "help": "asked of the car, out of it negative (default: 15)",
+                },
+            ),
+        ),
+    ),
+    Command("fastpath", _fastpath, "(internal) the process that moves current, started by run"),
+    Command("services", _services, "(internal) the process that plans and listens, started by run"),
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -95,55 +167,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(
-        name: str, action: Callable[[argparse.Namespace], int], text: str, more: str = ""
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=f"{text}\n\n{more}", formatter_class=raw)
-        added.set_defaults(action=action)
+    for command in COMMANDS:
+        about = f"{command.text}\n\n{command.more}"
+        added = commands.add_parser(command.name, help=command.text, description=about, formatter_class=raw)
+        added.set_defaults(action=command.action)
         added.add_argument("-v", "--verbose", action="store_true", help="log in detail")
-        return added
-
-    run = command(
-        "run",
-        _run,
-        "run the gateway until Ctrl-C",
-        "Two processes: the fast path, which moves current and opens no port,\nand the services, which plan and listen. Either may die without the other.",
-    )
-    simulate = command(
-        "simulate",
-        _simulate,
-        "start a simulated house on the wire",
-        "CAN, Modbus TCP and a control port on 127.0.0.1; only physics is simulated.\nWrites RUN_DIR/site.toml, ready for `run`. Options after -- go to the house\n(`python -m gateway.simulator --help`).",
-    )
-    simulate.add_argument(
-        "--run-dir", type=Path, default=Path("house"), help="folder for the house's files (default: house)"
-    )
-    simulate.add_argument("options", nargs="*", help="options of the house, after --")
-    check = command(
-        "check",
-        _check,
-        "check site.toml and, with --connect, the devices",
-        "Without --connect nothing is touched. With it every device is read, none is commanded.",
-    )
-    check.add_argument("--connect", action="store_true", help="connect to the devices and show what they say")
-    check.add_argument("--seconds", type=float, default=5.0, help="how long to listen (default: 5)")
-    pair = command("pair", _pair, "open pairing for ten minutes and show the code")
-    replay = command(
-        "replay",
-        _replay,
-        "play a recorded CHAdeMO session through the charger's logic",
-        "Reads SavvyCAN CSV and candump logs; prints what the charger decides, on a virtual clock.",
-    )
-    replay.add_argument("file", type=Path, help="the recording")
-    replay.add_argument(
-        "--current-a", type=float, default=15.0, help="asked of the car, negative discharges (default: 15)"
-    )
-    hidden = {"fastpath": _fastpath, "services": _services}
-    for name, action in hidden.items():
-        command(name, action, f"(internal) the {name} process that `run` starts")
-    for added in (run, check, pair, *(commands.choices[n] for n in hidden)):
-        added.add_argument("site", type=Path, help="path of site.toml")
+        for flag, keywords in command.options:
+            added.add_argument(flag, **keywords)
+        if command.site:
+            added.add_argument("site", type=Path, help="path of site.toml")
     return top
 
 

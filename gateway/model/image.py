@@ -1,0 +1,99 @@
+"""The process image: setpoints, decisions, faults, and the snapshot of them all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.model.devices import DeviceInfo, EvseSample, MeterRole, MeterSample, StorageSample
+from gateway.model.power import DeviceId, Interval, Reason
+from gateway.model.wishes import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """A lease on a device's power: the driver falls to 0 W after ``expires_at``, with or without us.
+
+    ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W.
+    """
+
+    device: DeviceId
+    power_w: float
+    expires_at: float
+    reason: Reason
+    limited_by: Reason | None = None
+    engage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the tick decided for one device. ``wanted_w`` is the wish before the higher rungs held it back.
+
+    ``min_by`` and ``max_by`` tell who set the edges of the interval.
+    """
+
+    device: DeviceId
+    at: float
+    utc: datetime
+    wanted_w: float
+    power_w: float
+    interval: Interval
+    reason: Reason
+    limited_by: Reason | None = None
+    engage: bool = True
+    min_by: Reason | None = None
+    max_by: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    """A raised fault: its code (faults.py), whose it is, since when, and one line of detail."""
+
+    code: str
+    device: DeviceId
+    since: datetime
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyTotals:
+    """Lifetime energy into and out of a device (for a grid meter: imported and exported), in Wh; it never falls."""
+
+    in_wh: float = 0.0
+    out_wh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One thinned sample of a device's past, with its energy totals at that time."""
+
+    utc: datetime
+    power_w: float
+    soc_pct: float | None
+    in_wh: float
+    out_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The process image at one instant. A sample older than its device's ``max_age_s`` is already None."""
+
+    at: float
+    utc: datetime
+    devices: Mapping[DeviceId, DeviceInfo]
+    meters: Mapping[DeviceId, MeterSample | None]
+    storages: Mapping[DeviceId, StorageSample | None]
+    evses: Mapping[DeviceId, EvseSample | None]
+    wishes: Wishes
+    decisions: Mapping[DeviceId, Decision]
+    faults: tuple[ActiveFault, ...] = ()
+
+    def grid(self) -> MeterSample | None:
+        """Return the fresh sample of the grid meter, None when it is stale."""
+        return self._meter(MeterRole.GRID)
+
+    def pv(self) -> MeterSample | None:
+        """Return the fresh sample of the PV meter, None when it is stale or there is none."""
+        return self._meter(MeterRole.PV)
+
+    def _meter(self, role: MeterRole) -> MeterSample | None:
+        return next((self.meters.get(i) for i, d in self.devices.items() if d.role is role), None)

@@ -1,0 +1,51 @@
+"""Power: where it may be, and why it is what it is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+type DeviceId = str
+
+
+class Rung(StrEnum):
+    """The ladder, highest first: a rung may only shrink the interval or choose inside it."""
+
+    CAPABILITY = "capability"
+    OWNER_STOP = "owner_stop"
+    GRID_CONNECTION = "grid_connection"
+    PROTECTIVE_LIMIT = "protective_limit"
+    BACKUP_RESERVE = "backup_reserve"
+    FREQUENCY = "frequency"
+    DISPATCH_CALL = "dispatch_call"
+    OWNER_REQUEST = "owner_request"
+    PLAN = "plan"
+    SELF_CONSUMPTION = "self_consumption"
+    IDLE = "idle"
+    ENVELOPE = "envelope"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a setpoint is what it is: the rung, a stable code that is translated, and whose wish it was."""
+
+    rung: Rung
+    code: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Closed power interval of one device or of the site, in W."""
+
+    min_w: float
+    max_w: float
+
+    def clamp(self, power_w: float) -> float:
+        """Return the power nearest to ``power_w`` inside the interval."""
+        return min(max(power_w, self.min_w), self.max_w)
+
+    def narrow(self, other: Interval) -> Interval:
+        """Return the part of this interval that ``other`` allows; when they are disjoint, the nearest edge of this one."""
+        return Interval(self.clamp(other.min_w), self.clamp(other.max_w))
+
+
+ZERO = Interval(0.0, 0.0)

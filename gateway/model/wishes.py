@@ -1,0 +1,149 @@
+"""Wishes: the owner's, the utility's, and the plan; never commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+
+from gateway.model.power import DeviceId
+
+
+class RequestMode(StrEnum):
+    CHARGE = "charge_now"
+    DISCHARGE = "discharge_now"
+    BOOST = "boost"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An owner's lease on one device. ``power_w`` is a positive magnitude; ``until_soc_pct`` ends a boost or a discharge."""
+
+    id: str
+    device: DeviceId
+    mode: RequestMode
+    expires_at: datetime
+    power_w: float | None = None
+    until_soc_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """The owner's standing wishes for one storage or EVSE.
+
+    ``floor_soc_pct`` is never discharged below (driving for a car, backup for a battery); ``departure`` is local time.
+    """
+
+    floor_soc_pct: float = 30.0
+    target_soc_pct: float = 80.0
+    departure: time | None = None
+    discharge_allowed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSettings:
+    """The owner's standing wishes. A new site only observes: ``control_on`` is false until the owner turns it on."""
+
+    control_on: bool = False
+    stopped: bool = False
+    grid_events_allowed: bool = True
+    devices: Mapping[DeviceId, DeviceSettings] = field(default_factory=dict)
+
+    def of(self, device: DeviceId) -> DeviceSettings:
+        """Return the wishes for ``device``, the defaults when the owner never said anything."""
+        return self.devices.get(device, DeviceSettings())
+
+
+class WindowKind(StrEnum):
+    IMPORT_LIMIT = "import_limit"
+    EXPORT_LIMIT = "export_limit"
+    SHED = "shed"
+    DISPATCH = "dispatch"
+
+
+@dataclass(frozen=True, slots=True)
+class GridWindow:
+    """One arbitrated order of the utility for one stretch of time.
+
+    ``value`` is W for limits (positive magnitude) and dispatch (site power, import positive), the level 0..3 for SHED.
+    """
+
+    kind: WindowKind
+    value: float
+    starts_at: datetime
+    ends_at: datetime
+    event_id: str
+    source: str
+
+    def active(self, utc: datetime) -> bool:
+        """Tell whether the window covers ``utc``."""
+        return self.starts_at <= utc < self.ends_at
+
+
+class EventStatus(StrEnum):
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+    OPTED_OUT = "opted_out"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class GridEvent:
+    """A utility's call as the owner sees it."""
+
+    id: str
+    program: str
+    utility: str
+    name: str
+    kinds: tuple[WindowKind, ...]
+    status: EventStatus
+    starts_at: datetime | None
+    ends_at: datetime | None
+    priority: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSlot:
+    starts_at: datetime
+    ends_at: datetime
+    import_per_kwh: float
+    export_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSlot:
+    """``device_power_w`` holds each planned device's share; control follows ``grid_power_w`` where it is given."""
+
+    starts_at: datetime
+    ends_at: datetime
+    grid_power_w: float | None
+    device_power_w: Mapping[DeviceId, float]
+    reasons: Mapping[DeviceId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    id: str
+    made_at: datetime
+    expires_at: datetime
+    because: str
+    slots: tuple[PlanSlot, ...]
+
+    def slot(self, utc: datetime) -> PlanSlot | None:
+        """Return the slot that covers ``utc``, None outside the plan or after its expiry."""
+        if utc >= self.expires_at:
+            return None
+        return next((s for s in self.slots if s.starts_at <= utc < s.ends_at), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """All that the services want of the fast path; replaced as a whole, each part bearing its own expiry."""
+
+    owner: OwnerSettings = field(default_factory=OwnerSettings)
+    requests: tuple[Request, ...] = ()
+    windows: tuple[GridWindow, ...] = ()
+    plan: Plan | None = None
