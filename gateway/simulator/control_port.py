@@ -1,0 +1,220 @@
+"""The fault port: one JSON object per line asks, one answers. It does to the house what people and bad luck do."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.simulator.wired_house import WiredHouse
+
+type Request = Mapping[str, Any]
+_LONGEST_LINE = 65_536
+
+
+def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
+    house, car, pilot, converter = wired.house, wired.car, wired.pilot, wired.house.converter
+    return {
+        "house": {
+            "second": house.second,
+            "load_w": house.load_w,
+            "pv_w": house.pv_w,
+            "grid_w": house.grid_w,
+            "phase_w": list(house.phase_w),
+            "frequency_hz": house.frequency_hz,
+            "import_wh": house.import_wh,
+            "export_wh": house.export_wh,
+        },
+        "car": {
+            "plugged": pilot.plugged,
+            "state": car.state,
+            "soc_pct": house.pack.soc_pct,
+            "contactor": car.contactor_closed,
+            "current_a": converter.current_a,
+            "can_silent": car.silent,
+            "faults": car.face.faults,
+            "hot_openings": car.hot_openings,
+        },
+        "battery": {"soc_pct": house.battery.soc_pct, "power_w": house.battery.power_w},
+        "converter": {
+            "current_a": converter.current_a,
+            "voltage_v": converter.voltage_v,
+            "ac_w": converter.ac_w,
+            "command": int(converter.orders.command),
+            "faults": int(converter.faults),
+        },
+        "pilot": {"d1": pilot.coils[0], "d2": pilot.coils[1], "k": pilot.inputs[0], "lock": pilot.locked},
+    }
+
+
+def _plug(wired: WiredHouse, _: Request) -> None:
+    wired.pilot.plugged = True
+
+
+def _unplug(wired: WiredHouse, _: Request) -> None:
+    wired.pilot.plugged = False
+
+
+def _away(wired: WiredHouse, request: Request) -> None:
+    """Drive off, or come home after a trip that took ``trip_pct`` of the pack."""
+    away = _switch(request)
+    wired.pilot.plugged = not away
+    if not away:
+        pack = wired.house.pack
+        pack.soc_pct = max(0.0, pack.soc_pct - float(request.get("trip_pct", 0.0)))
+
+
+def _car_silent(wired: WiredHouse, request: Request) -> None:
+    wired.car.silent = _switch(request)
+
+
+def _car_stop(wired: WiredHouse, _: Request) -> None:
+    wired.car.wants_stop = wired.car.pose.talks
+
+
+def _car_fault(wired: WiredHouse, request: Request) -> None:
+    wired.car.injected_faults = int(request["bits"]) & 0x1F
+
+
+def _car_weld(wired: WiredHouse, request: Request) -> None:
+    wired.car.welded = _switch(request)
+
+
+def _refuse_discharge(wired: WiredHouse, request: Request) -> None:
+    wired.car.refuses_discharge = _switch(request)
+
+
+def _insulation(wired: WiredHouse, request: Request) -> None:
+    wired.house.converter.insulation_kohm = min(max(int(request["kohm"]), 0), 0xFFFF)
+
+
+def _meter_silent(wired: WiredHouse, request: Request) -> None:
+    wired.grid_meter.silent = _switch(request)
+
+
+def _meter_freeze(wired: WiredHouse, request: Request) -> None:
+    wired.grid_meter.frozen = _switch(request)
+
+
+def _meter_scale(wired: WiredHouse, request: Request) -> None:
+    wired.grid_meter.scale = float(request["factor"])
+
+
+def _pv_silent(wired: WiredHouse, request: Request) -> None:
+    wired.pv_meter.silent = _switch(request)
+
+
+def _battery_silent(wired: WiredHouse, request: Request) -> None:
+    wired.battery.silent = _switch(request)
+
+
+def _converter_silent(wired: WiredHouse, request: Request) -> None:
+    wired.converter.silent = _switch(request)
+
+
+def _pilot_silent(wired: WiredHouse, request: Request) -> None:
+    wired.pilot_io.silent = _switch(request)
+
+
+def _revert_works(wired: WiredHouse, request: Request) -> None:
+    wired.battery.reverts = _switch(request)
+
+
+def _set_load(wired: WiredHouse, request: Request) -> None:
+    wired.house.overrides.load_w = _number_or_none(request, "w")
+
+
+def _set_pv(wired: WiredHouse, request: Request) -> None:
+    wired.house.overrides.pv_w = _number_or_none(request, "w")
+
+
+def _set_frequency(wired: WiredHouse, request: Request) -> None:
+    wired.house.overrides.frequency_hz = _number_or_none(request, "hz")
+
+
+def _set_soc(wired: WiredHouse, request: Request) -> None:
+    if "car" in request:
+        wired.house.pack.soc_pct = min(max(float(request["car"]), 0.0), 100.0)
+    if "battery" in request:
+        wired.house.battery.soc_pct = min(max(float(request["battery"]), 0.0), 100.0)
+
+
+def _e_stop(wired: WiredHouse, request: Request) -> None:
+    wired.pilot.emergency_stop = _switch(request)
+
+
+def _switch(request: Request) -> bool:
+    on = request.get("on", True)
+    if not isinstance(on, bool):
+        raise TypeError('"on" is true or false')
+    return on
+
+
+def _number_or_none(request: Request, name: str) -> float | None:
+    value = request[name]
+    return None if value is None else float(value)
+
+
+DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
+    "status": _status,
+    "plug": _plug,
+    "unplug": _unplug,
+    "away": _away,
+    "car_silent": _car_silent,
+    "car_stop": _car_stop,
+    "car_fault": _car_fault,
+    "car_weld": _car_weld,
+    "refuse_discharge": _refuse_discharge,
+    "insulation": _insulation,
+    "meter_silent": _meter_silent,
+    "meter_freeze": _meter_freeze,
+    "meter_scale": _meter_scale,
+    "pv_silent": _pv_silent,
+    "battery_silent": _battery_silent,
+    "converter_silent": _converter_silent,
+    "pilot_silent": _pilot_silent,
+    "revert_works": _revert_works,
+    "set_load": _set_load,
+    "set_pv": _set_pv,
+    "set_frequency": _set_frequency,
+    "set_soc": _set_soc,
+    "e_stop": _e_stop,
+}
+
+
+def carry_out(wired: WiredHouse, line: bytes) -> dict[str, Any]:
+    """Do what ``line`` asks; return the answer, with ``ok`` false and a reason when it cannot be done."""
+    try:
+        request = json.loads(line)
+        deed = DEEDS[request["do"]]
+    except ValueError, KeyError, TypeError:
+        return {"ok": False, "error": f'write {{"do": NAME}} with one of: {", ".join(DEEDS)}'}
+    try:
+        return {"ok": True, **(deed(wired, request) or {})}
+    except (KeyError, TypeError, ValueError) as error:
+        return {"ok": False, "error": f"{request['do']}: {error!r}"}
+
+
+class ControlConnection(asyncio.Protocol):
+    """One client of the fault port."""
+
+    def __init__(self, wired: WiredHouse) -> None:
+        self._wired = wired
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole line."""
+        assert self._transport is not None
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = bytearray(rest)
+        for line in lines:
+            answer = carry_out(self._wired, bytes(line))
+            self._transport.write(json.dumps(answer).encode() + b"\n")
+        if len(self._buffer) > _LONGEST_LINE:
+            self._transport.close()

@@ -1,0 +1,101 @@
+"""The gateway's configuration of the simulated house, as site.toml."""
+
+from dataclasses import dataclass
+
+type Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SitePorts:
+    """Where the devices listen and where the gateway shall."""
+
+    grid_meter: Address
+    pv_meter: Address
+    battery: Address
+    converter: Address
+    pilot_io: Address
+    api_port: int
+    utility_port: int
+
+
+_TEMPLATE = """\
+# The simulated house. Exchange the addresses for those of real devices and this is a real one.
+
+[site]
+name = "Demo house"
+serial = "NE-DEMO-0001"
+time_zone = "{time_zone}"
+state_dir = "state"
+
+[grid]
+phases = 3
+main_fuse_a = 25.0
+import_limit_w = 9000.0
+export_limit_w = 4000.0
+
+[api]
+bind = "127.0.0.1"
+port = {api_port}
+
+[utility]
+bind = "127.0.0.1"
+port = {utility_port}
+
+[prices]
+file = "prices.csv"
+currency = "EUR"
+
+[devices.grid]
+driver = "meter.eastron_sdm630"
+role = "grid"
+name = "Grid meter"
+{grid_meter}
+
+[devices.pv]
+driver = "meter.sunspec"
+role = "pv"
+name = "Solar roof"
+generation_positive = true
+{pv_meter}
+
+[devices.battery]
+driver = "storage.sunspec"
+name = "xStorage"
+{battery}
+phases = [{battery_phase}]
+lease_s = 30
+
+[devices.garage]
+driver = "evse.chademo"
+name = "Leaf charger"
+phases = [{charger_phase}]
+can_interface = "slcan"
+can_channel = "can0"
+
+[devices.garage.converter]
+profile = "ne_dc_v1"
+{converter}
+
+[devices.garage.pilot]
+{pilot_io}
+"""
+
+
+def site_toml(ports: SitePorts, *, time_zone: str, charger_phase: int, battery_phase: int) -> str:
+    """Return the text of site.toml."""
+
+    def modbus(address: Address) -> str:
+        return f'host = "{address[0]}"\nport = {address[1]}\nunit = 1'
+
+    return _TEMPLATE.format(
+        time_zone=time_zone,
+        api_port=ports.api_port,
+        utility_port=ports.utility_port,
+        grid_meter=modbus(ports.grid_meter),
+        pv_meter=modbus(ports.pv_meter),
+        battery=modbus(ports.battery),
+        converter=modbus(ports.converter),
+        pilot_io=modbus(ports.pilot_io),
+        battery_phase=battery_phase,
+        charger_phase=charger_phase,
+    )

@@ -1,0 +1,61 @@
+"""The house with everything that is wired to it, stepped together. No sockets and no clock here."""
+
+from gateway.simulator.battery_registers import BatteryRegisters
+from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
+from gateway.simulator.house import House, Wiring
+from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
+from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
+from gateway.simulator.pilot_lines import PilotLines
+
+PHYSICS_S = 0.02
+_SLOTS_PER_PHYSICS = round(PHYSICS_S / SLOT_S)
+_SLOTS_PER_MEASUREMENT = round(METER_PERIOD_S / SLOT_S)
+
+
+class WiredHouse:
+    """Call ``tick`` every SLOT_S; devices and car see each other with the delays of the real ones."""
+
+    def __init__(self, house: House, wiring: Wiring) -> None:
+        self.house = house
+        self.pilot = PilotLines()
+        self.car = Leaf(house.pack)
+        self.grid_meter = GridMeter(house)
+        self.pv_meter = PvMeter(house)
+        self.battery = BatteryRegisters(house.battery, wiring.battery)
+        self.converter = ConverterRegisters(house.converter)
+        self.pilot_io = PilotRegisters(self.pilot)
+        self.battery.refresh(house)
+        self._ticks = 0
+
+    def tick(self) -> tuple[int, bytes] | None:
+        """Advance by SLOT_S; return the frame that the car sends now, if any."""
+        frame = self.car.step(self._inlet(), SLOT_S)
+        self.pilot.permitted = self.car.pose.permits
+        self._ticks += 1
+        if self._ticks % _SLOTS_PER_PHYSICS == 0:
+            self._step_physics()
+        if self._ticks % _SLOTS_PER_MEASUREMENT == 0:
+            self.grid_meter.refresh()
+            self.pv_meter.refresh()
+            self.battery.refresh(self.house)
+        return frame
+
+    def _inlet(self) -> Inlet:
+        pilot, converter = self.pilot, self.house.converter
+        plugged = pilot.plugged
+        return Inlet(
+            plugged=plugged,
+            d1=plugged and pilot.d1,
+            d2=plugged and pilot.d2,
+            current_a=converter.current_a,
+            voltage_v=converter.voltage_v,
+        )
+
+    def _step_physics(self) -> None:
+        house = self.house
+        house.emergency_stop = self.pilot.emergency_stop
+        house.battery_target_w = self.battery.target_w
+        self.battery.step(PHYSICS_S)
+        self.pilot.step(PHYSICS_S)
+        linked = self.pilot.plugged and self.car.contactor_closed
+        house.step(house.pack if linked else None, PHYSICS_S)
