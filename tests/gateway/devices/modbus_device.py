@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 DUMPS = Path(__file__).parents[3] / "../shared/data/modbus"
+SUNSPEC = (0x5375, 0x6E53)
 
 type Spoil = Callable[[int, int, bytes], Iterable[bytes] | None]
 
@@ -28,6 +29,14 @@ def load_dump(name: str) -> dict:
 
 def registers_of(dump: dict, space: str = "holding") -> dict[int, int]:
     return {int(address): value for address, value in dump[space].items()}
+
+
+def chained(*models, base=40000, end=True):
+    """Build an image from (model, body) pairs."""
+    words = [*SUNSPEC]
+    for model, body in models:
+        words += [model, len(body), *body]
+    return dict(enumerate(words + ([0xFFFF, 0] if end else []), base))
 
 
 def frame(transaction: int, unit: int, pdu: bytes) -> bytes:

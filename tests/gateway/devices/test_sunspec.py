@@ -23,12 +23,11 @@ from gateway.devices.sunspec import (
     walk,
 )
 from gateway.faults import Malformed, Misuse
-from tests.gateway.devices.modbus_device import DUMPS, ModbusDevice, load_dump, registers_of
+from tests.gateway.devices.modbus_device import DUMPS, SUNSPEC, ModbusDevice, chained, load_dump, registers_of
 
 AGATE = "FranklinWH_aGateX_20260514.json"
 SMA_DAY = "SMA_SB36_20250518.json"
 SMA_NIGHT = "SMA_SB36_20250608_night.json"
-MARKER = [0x5375, 0x6E53]
 
 
 def walk_image(image):
@@ -54,14 +53,6 @@ def decoded(image, at, defined=None):
     return decode(layout(defined or definition(at.model), block), block)
 
 
-def chained(*models, base=40000, end=True):
-    """Build an image from (model, body) pairs."""
-    words = [*MARKER]
-    for model, body in models:
-        words += [model, len(body), *body]
-    return dict(enumerate(words + ([0xFFFF, 0] if end else []), base))
-
-
 class OfImage(foreign.SunSpecModbusClientDevice):
     """pysunspec2 over a register image instead of a wire."""
 
@@ -81,7 +72,8 @@ def foreign_values(group, prefix=""):
     """Flatten a pysunspec2 group into our names."""
     for name, point in group.points.items():
         if point.pdef["type"] != "pad":
-            yield prefix + name, point.cvalue
+            value = point.cvalue
+            yield prefix + name, (value.strip("\0 ") or None) if isinstance(value, str) else value
     for name, inner in group.groups.items():
         if isinstance(inner, list):
             for index, one in enumerate(inner):
@@ -120,8 +112,6 @@ def test_pysunspec2_sees_the_same_points(name):
             continue
         ours = decoded(image, at)
         for point, value in foreign_values(theirs[at.address]):
-            if isinstance(value, str):
-                value = value.strip("\0 ") or None
             assert ours.get(point) == (value if value is None else pytest.approx(value)), (at.model, point)
             compared += 1
     assert compared > 50
@@ -179,7 +169,7 @@ def test_a_model_without_length_stops_the_walk():
 
 
 def test_no_marker_and_no_model_are_malformed():
-    for image in ({}, {40000: 1, 40001: 2}, dict(enumerate([*MARKER, 0xFFFF, 0], 40000))):
+    for image in ({}, {40000: 1, 40001: 2}, dict(enumerate([*SUNSPEC, 0xFFFF, 0], 40000))):
         with pytest.raises(Malformed):
             walk_image(image)
 
@@ -192,7 +182,7 @@ def test_the_walk_ends_for_any_registers(seed, pattern):
 
         def __getitem__(self, address):
             if address in (40000, 40001):
-                return MARKER[address - 40000]
+                return SUNSPEC[address - 40000]
             return pattern[(address * 2654435761 + seed) % len(pattern)]
 
     try:
