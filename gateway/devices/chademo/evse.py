@@ -38,7 +38,7 @@ LOGGER = logging.getLogger(__name__)
 
 FRAME_PERIOD_S = 0.1
 STALE_S = 1.0
-RENEW_LEASE_S = CONVERTER_LEASE_S / 3
+RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
 END_AFTER_S = 30.0
 """An expired setpoint means 0 A at once, and the end of the session after this."""
@@ -61,12 +61,12 @@ class ChademoEvse:
         )
         self._options = options
         self._charger = Charger()
-        converter, pilot_io = options.converter, options.pilot_io
+        converter, pilot = options.converter, options.pilot
         self._can = CanBus(options.can_interface, options.can_channel)
         self._converter = Converter(
             ModbusBus(converter.host, converter.port, converter.unit), PROFILES[converter.profile]
         )
-        self._pilot = PilotModule(ModbusBus(pilot_io.host, pilot_io.port, pilot_io.unit))
+        self._pilot = PilotModule(ModbusBus(pilot.host, pilot.port, pilot.unit))
         self._converter_link = Link(
             ConverterOrder(), RENEW_LEASE_S, self._converter.order, self._read_converter
         )

@@ -7,7 +7,8 @@ from gateway.devices.chademo.converter import PROFILES
 from gateway.faults import ConfigError
 from gateway.model import FailSafeCard
 
-CONVERTER_LEASE_S = 3
+CONVERTER_LEASE_S = 2
+"""Our death at full power must be 0 A before the car opens its contactor, 3.6 s later at the latest."""
 PILOT_WATCHDOG_S = 5
 RAMP_DOWN_S = 1.0
 
@@ -55,7 +56,7 @@ class Options:
     can_interface: str
     can_channel: str
     converter: ConverterTable
-    pilot_io: ModbusAddress
+    pilot: ModbusAddress
     phases: tuple[int, ...] = (1,)
     max_charge_a: float | None = None
     max_discharge_a: float | None = None

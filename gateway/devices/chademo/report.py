@@ -82,5 +82,5 @@ def faults(moment: Moment) -> dict[FaultCode, str]:
     """Return the faults that the session raises, with their detail."""
     cause = moment.progress.cause
     code = MEANINGS[cause].fault
-    ended = moment.progress.state not in {State.IDLE, State.DONE}
-    return {code: cause.replace("_", " ")} if code and ended else {}
+    over = moment.progress.state in {State.IDLE, State.DONE} or evse_state(moment) is EvseState.UNPLUGGED
+    return {code: cause.replace("_", " ")} if code and not over else {}

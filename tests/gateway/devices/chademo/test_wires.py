@@ -156,7 +156,7 @@ TABLE = {
     "can_interface": "slcan",
     "can_channel": "/dev/ttyACM0",
     "converter": {"host": "10.0.0.5"},
-    "pilot_io": {"host": "10.0.0.6", "port": 1502},
+    "pilot": {"host": "10.0.0.6", "port": 1502},
 }
 
 
@@ -174,7 +174,7 @@ def test_a_charger_is_built_from_its_table_without_touching_a_wire():
         ({"max_discharge_a": -1}, "devices.garage.max_discharge_a"),
         ({"phases": [4]}, "devices.garage.phases"),
         ({"converter": {"host": "x", "profile": "acme"}}, "devices.garage.converter.profile"),
-        ({"pilot_io": {"host": "x", "port": 0}}, "devices.garage.pilot_io.port"),
+        ({"pilot": {"host": "x", "port": 0}}, "devices.garage.pilot.port"),
     ],
 )
 def test_nonsense_in_the_table_is_one_line_that_says_where(change, where):
