@@ -17,11 +17,17 @@ type Key = tuple[str, str, str]
 def dashboard(catalog: Catalog) -> dict[str, Any]:
     """Return the whole dashboard: one view to see the house at a glance and to say what it shall do."""
     page = _Page(catalog)
-    sections = [_now(page), _car(page), _battery(page), _rules(page), _today(page)]
-    return {"views": [{
-        "title": "Energy now", "path": "now", "icon": "mdi:home-lightning-bolt", "type": "sections", "max_columns": 3,
-        "badges": _badges(page), "sections": [s for s in sections if s["cards"]],
-    }]}  # fmt: skip
+    sections = [_now(page), _car(page), _battery(page), _rules(page), _lately(page)]
+    view = {
+        "title": "Energy now",
+        "path": "now",
+        "icon": "mdi:home-lightning-bolt",
+        "type": "sections",
+        "max_columns": 3,
+        "badges": _badges(page),
+        "sections": [section for section in sections if section["cards"]],
+    }
+    return {"views": [view]}
 
 
 class _Page:
@@ -41,20 +47,35 @@ class _Page:
             card = {"type": "tile", "entity": entity_id, "name": name, "icon": icon, "color": color, **more}
             yield {**card, "features": list(features)} if features else card
 
-    def gauge(self, key: Key, name: str) -> Iterable[Card]:
+    def button_when_useful(self, key: str, name: str, icon: str, color: str) -> Iterable[Card]:
+        if entity_id := self.id(("button", key, SITE)):
+            there = [{"condition": "state", "entity": entity_id, "state_not": "unavailable"}]
+            yield from self.tile(("button", key, SITE), name, icon, color, hide_state=True, visibility=there)
+
+    def gauge(self, key: Key) -> Iterable[Card]:
         if entity_id := self.id(key):
             yield {
-                "type": "gauge", "entity": entity_id, "name": name, "min": 0, "max": 100, "needle": False,
-                "severity": {"red": 0, "yellow": 20, "green": 40}, "grid_options": {"columns": 6, "rows": 4},
-            }  # fmt: skip
+                "type": "gauge",
+                "entity": entity_id,
+                "name": " ",
+                "severity": {"red": 0, "yellow": 20, "green": 40},
+                "grid_options": {"columns": 6, "rows": 3},
+            }
 
-    def graph(self, title: str, hours: float, series: Iterable[tuple[Key, str]]) -> Iterable[Card]:
-        rows = [{"entity": entity_id, "name": name} for key, name in series if (entity_id := self.id(key))]
-        if rows:
+    def graph(self, hours: float, series: Iterable[tuple[Key, str]], **more: Any) -> Iterable[Card]:
+        if rows := [
+            {"entity": entity_id, "name": name} for key, name in series if (entity_id := self.id(key))
+        ]:
+            yield {"type": "history-graph", "hours_to_show": hours, "entities": rows, **more}
+
+    def log(self, hours: float, keys: Iterable[Key]) -> Iterable[Card]:
+        if ids := [entity_id for key in keys if (entity_id := self.id(key))]:
             yield {
-                "type": "history-graph", "title": title, "hours_to_show": hours, "entities": rows,
-                "grid_options": {"columns": "full"},
-            }  # fmt: skip
+                "type": "logbook",
+                "target": {"entity_id": ids},
+                "hours_to_show": hours,
+                "grid_options": {"columns": "full", "rows": 5},
+            }
 
 
 def _heading(text: str, icon: str) -> Card:
@@ -66,140 +87,128 @@ def _section(heading: Card, cards: Iterable[Card], columns: int = 1) -> Card:
     return {"type": "grid", "column_span": columns, "cards": [heading, *listed] if listed else []}
 
 
-_TREND = {"type": "trend-graph", "hours_to_show": 1}
+_TREND = {"type": "trend-graph", "hours_to_show": 0.5}
+_SLIDER = {"type": "numeric-input", "style": "slider"}
+_CHOICE = {"type": "select-options"}
+_TOGGLE = {"type": "toggle"}
 _WIDE = {"grid_options": {"columns": 12}}
 
 
 def _badges(page: _Page) -> list[Card]:
-    wanted: tuple[tuple[Key, str, str], ...] = (
-        (("switch", "control", SITE), "mdi:robot", "green"),
-        (("binary_sensor", "grid_event", SITE), "mdi:transmission-tower-export", "orange"),
-        (("sensor", "import_price", SITE), "mdi:cash", "blue"),
-        (("binary_sensor", "plugged", CAR), "mdi:ev-plug-chademo", "green"),
+    wanted: tuple[tuple[Key, str, str, str], ...] = (
+        (("switch", "control", SITE), "Control", "mdi:robot", "green"),
+        (("binary_sensor", "plugged", CAR), "Car", "mdi:ev-plug-chademo", "teal"),
+        (("binary_sensor", "grid_event", SITE), "Utility's call", "mdi:bullhorn", "orange"),
+        (("sensor", "import_price", SITE), "Price now", "mdi:cash", "blue"),
+        (("sensor", "cheapest_start", SITE), "Cheapest", "mdi:clock-star-four-points", "blue"),
     )
     return [
-        {"type": "entity", "entity": entity_id, "icon": icon, "color": color, "show_name": True}
-        for key, icon, color in wanted
+        {"type": "entity", "entity": entity_id, "name": name, "icon": icon, "color": color, "show_name": True}
+        for key, name, icon, color in wanted
         if (entity_id := page.id(key))
     ]
 
 
+GRID_POWER: Key = ("sensor", "grid_power", GRID)
+SUN_POWER: Key = ("sensor", "solar_power", SUN)
+CAR_POWER: Key = ("sensor", "battery_power", CAR)
+BATTERY_POWER: Key = ("sensor", "battery_power", BATTERY)
+CAR_CHARGE: Key = ("sensor", "car_state_of_charge", CAR)
+BATTERY_CHARGE: Key = ("sensor", "state_of_charge", BATTERY)
+
+
 def _now(page: _Page) -> Card:
+    powers = ((GRID_POWER, "Grid"), (SUN_POWER, "Sun"), (CAR_POWER, "Car"), (BATTERY_POWER, "Battery"))
     return _section(
         _heading("Power now", "mdi:flash"),
         [
-            {"type": "power-sankey", "grid_options": {"columns": "full", "rows": 6}},
-            *page.tile(("sensor", "grid_power", GRID), "Grid", "mdi:transmission-tower", "blue", _TREND),
+            *page.tile(GRID_POWER, "From the grid", "mdi:transmission-tower", "blue", _TREND),
             *page.tile(("sensor", "house_power", SITE), "House", "mdi:home", "purple", _TREND),
-            *page.tile(("sensor", "solar_power", SUN), "Sun", "mdi:solar-power", "amber", _TREND),
-            *page.tile(("sensor", "battery_power", CAR), "Car gives", "mdi:car-electric", "teal", _TREND),
-            *page.tile(
-                ("sensor", "battery_power", BATTERY), "Battery gives", "mdi:home-battery", "pink", _TREND
-            ),
+            *page.tile(SUN_POWER, "From the sun", "mdi:solar-power", "amber", _TREND),
+            *page.tile(CAR_POWER, "From the car", "mdi:car-electric", "teal", _TREND),
+            *page.tile(BATTERY_POWER, "From the battery", "mdi:home-battery", "pink", _TREND),
+            {"type": "power-sankey", "grid_options": {"columns": "full", "rows": 4}},
+            *page.graph(0.5, powers, grid_options={"columns": "full", "rows": 4}),
         ],
         2,
     )
 
 
-def _car(page: _Page) -> Card:
+def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[Card], color: str) -> Card:
+    """Return the section of the car or of the battery: what it does, what it shall do, and why."""
+    floor = "Keep for driving" if device == CAR else "Keep in reserve"
     return _section(
-        _heading("Leaf in the garage", "mdi:car-electric"),
+        title,
         [
-            *page.gauge(("sensor", "car_state_of_charge", CAR), "Charge"),
-            *page.tile(("sensor", "charger_state", CAR), "Charger", "mdi:ev-station", "teal"),
-            *page.tile(("sensor", "battery_power", CAR), "Gives to the house", "mdi:flash", "teal"),
+            *page.gauge(charge),
+            *state,
+            *page.tile(("sensor", "battery_power", device), "To the house", "mdi:flash", color),
+            *page.tile(("switch", "discharge_allowed", device), "May give", "mdi:home-export-outline", color),
+            *page.tile(("select", "charge_mode", device), "What to do", "mdi:tune", color, _CHOICE, **_WIDE),
             *page.tile(
-                ("select", "charge_mode", CAR),
-                "What to do",
-                "mdi:tune",
-                "teal",
-                {"type": "select-options"},
-                **_WIDE,
+                ("number", "target_soc", device), "Charge to", "mdi:battery-arrow-up", "green", _SLIDER
             ),
-            *page.tile(("number", "target_soc", CAR), "Charge to", "mdi:battery-arrow-up", "green", _SLIDER),
-            *page.tile(
-                ("number", "floor_soc", CAR), "Keep for driving", "mdi:battery-lock", "orange", _SLIDER
-            ),
-            *page.tile(("sensor", "reason", CAR), "Why", "mdi:comment-question", "grey", **_WIDE),
-            *page.tile(
-                ("sensor", "limiter", CAR), "Held back by", "mdi:arrow-collapse-down", "grey", **_WIDE
-            ),
+            *page.tile(("number", "floor_soc", device), floor, "mdi:battery-lock", "orange", _SLIDER),
+            *page.tile(("sensor", "reason", device), "Why", "mdi:comment-question", "grey"),
+            *page.tile(("sensor", "limiter", device), "Held back by", "mdi:arrow-collapse-down", "grey"),
         ],
     )
+
+
+def _car(page: _Page) -> Card:
+    state = page.tile(("sensor", "charger_state", CAR), "Charger", "mdi:ev-station", "teal")
+    return _store(page, _heading("Leaf in the garage", "mdi:car-electric"), CAR, CAR_CHARGE, state, "teal")
 
 
 def _battery(page: _Page) -> Card:
-    return _section(
-        _heading("xStorage battery", "mdi:home-battery"),
-        [
-            *page.gauge(("sensor", "state_of_charge", BATTERY), "Charge"),
-            *page.tile(("sensor", "battery_state", BATTERY), "Battery", "mdi:home-battery", "pink"),
-            *page.tile(("sensor", "battery_power", BATTERY), "Gives to the house", "mdi:flash", "pink"),
-            *page.tile(
-                ("select", "charge_mode", BATTERY),
-                "What to do",
-                "mdi:tune",
-                "pink",
-                {"type": "select-options"},
-                **_WIDE,
-            ),
-            *page.tile(
-                ("number", "floor_soc", BATTERY),
-                "Keep in reserve",
-                "mdi:battery-lock",
-                "orange",
-                _SLIDER,
-                **_WIDE,
-            ),
-            *page.tile(("sensor", "reason", BATTERY), "Why", "mdi:comment-question", "grey", **_WIDE),
-            *page.tile(
-                ("sensor", "limiter", BATTERY), "Held back by", "mdi:arrow-collapse-down", "grey", **_WIDE
-            ),
-        ],
-    )
-
-
-_SLIDER = {"type": "numeric-input", "style": "slider"}
+    state = page.tile(("sensor", "battery_state", BATTERY), "Battery", "mdi:home-battery", "pink")
+    title = _heading("xStorage battery", "mdi:home-battery")
+    return _store(page, title, BATTERY, BATTERY_CHARGE, state, "pink")
 
 
 def _rules(page: _Page) -> Card:
     return _section(
         _heading("House rules", "mdi:shield-home"),
         [
-            *page.tile(("switch", "control", SITE), "Control", "mdi:robot", "green", {"type": "toggle"}),
-            *page.tile(("button", "stop", SITE), "Stop everything", "mdi:stop-circle", "red"),
-            *page.tile(("binary_sensor", "grid_event", SITE), "Utility's call", "mdi:bullhorn", "orange"),
+            *page.tile(("switch", "control", SITE), "Control", "mdi:robot", "green", _TOGGLE),
+            *page.tile(("switch", "grid_events", SITE), "Answer calls", "mdi:handshake", "orange", _TOGGLE),
             *page.tile(
-                ("switch", "grid_events", SITE), "Answer calls", "mdi:handshake", "orange", {"type": "toggle"}
+                ("button", "stop", SITE), "Stop everything", "mdi:stop-circle", "red", hide_state=True
             ),
+            *page.button_when_useful("resume", "Go on", "mdi:play-circle", "green"),
             *page.tile(
                 ("sensor", "import_limit", SITE), "Import limit", "mdi:transmission-tower-import", "blue"
             ),
             *page.tile(
                 ("sensor", "export_limit", SITE), "Export limit", "mdi:transmission-tower-export", "blue"
             ),
-            *page.tile(("sensor", "import_price", SITE), "Price now", "mdi:cash", "blue"),
+            *page.tile(("binary_sensor", "grid_event", SITE), "Utility's call", "mdi:bullhorn", "orange"),
             *page.tile(
-                ("sensor", "cheapest_start", SITE), "Cheapest hour", "mdi:clock-star-four-points", "blue"
+                ("button", "opt_out", SITE), "Leave the call", "mdi:exit-run", "orange", hide_state=True
             ),
+            *page.tile(("time", "departure", CAR), "Leaf leaves at", "mdi:clock-out", "teal"),
+            *page.tile(("sensor", "export_price", SITE), "Paid for export", "mdi:cash-plus", "blue"),
         ],
     )
 
 
-def _today(page: _Page) -> Card:
+def _lately(page: _Page) -> Card:
+    told = [
+        (domain, key, device)
+        for device in (CAR, BATTERY)
+        for domain, key in (("sensor", "reason"), ("select", "charge_mode"))
+    ]
     return _section(
-        _heading("Last hour", "mdi:chart-line"),
+        _heading("Lately", "mdi:history"),
         [
-            *page.graph("Power", 1, [
-                (("sensor", "grid_power", GRID), "Grid"), (("sensor", "solar_power", SUN), "Sun"),
-                (("sensor", "battery_power", CAR), "Car"), (("sensor", "battery_power", BATTERY), "Battery"),
-            ]),
-            *page.graph("State of charge", 1, [
-                (("sensor", "car_state_of_charge", CAR), "Car"), (("sensor", "state_of_charge", BATTERY), "Battery"),
-            ]),
+            *page.graph(
+                3,
+                ((CAR_CHARGE, "Car"), (BATTERY_CHARGE, "Battery")),
+                grid_options={"columns": "full", "rows": 4},
+            ),
+            *page.log(2, [*told, ("binary_sensor", "plugged", CAR), ("binary_sensor", "grid_event", SITE)]),
         ],
-        2,
-    )  # fmt: skip
+    )
 
 
 def energy_sources(catalog: Catalog) -> list[dict[str, Any]]:
@@ -224,10 +233,10 @@ def energy_sources(catalog: Catalog) -> list[dict[str, Any]]:
         "config_entry_solar_forecast": None,
     }
     stores = ((BATTERY, "state_of_charge", "xStorage"), (CAR, "car_state_of_charge", "Leaf"))
-    return [grid, sun, *(_store(catalog, device, soc, name) for device, soc, name in stores)]
+    return [grid, sun, *(_energy_store(catalog, device, soc, name) for device, soc, name in stores)]
 
 
-def _store(catalog: Catalog, device: str, soc: str, name: str) -> dict[str, Any]:
+def _energy_store(catalog: Catalog, device: str, soc: str, name: str) -> dict[str, Any]:
     return {
         "type": "battery",
         "name": name,

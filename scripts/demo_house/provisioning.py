@@ -54,6 +54,11 @@ async def furnish(session: Session, catalog: Catalog) -> None:
     )  # fmt: skip
     await session.ask("lovelace/config/save", url_path=URL_PATH, config=dashboard(catalog))
     await session.ask("frontend/set_system_data", key="core", value={"default_panel": URL_PATH})
+    sidebar = {
+        "panelOrder": [URL_PATH, "energy", "history", "logbook"],
+        "hiddenPanels": ["map", "media-browser"],
+    }
+    await session.ask("frontend/set_user_data", key="sidebar", value=sidebar)
 
 
 async def turn_control_on(session: Session, catalog: Catalog) -> None:
