@@ -14,6 +14,7 @@ from gateway.model import DeviceId, MeterSample, Snapshot
 HISTORY_S = 3.0
 MOTION_S = 0.6
 """How long a movement may stay unseen: dead time, poll period and the device's own refresh."""
+STANDBY_W = 150.0
 STILL_W = 10.0
 """Movement that is noise."""
 
@@ -49,6 +50,8 @@ def update(previous: Balance | None, snapshot: Snapshot) -> Balance | None:
     raw_w, phases, motion_w = grid.power_w, list(_phases(grid)), 0.0
     for device, trace in traces.items():
         power_w = _power_at(trace, grid.at)
+        if _resting(snapshot, device, power_w):
+            continue
         raw_w -= power_w
         wired = snapshot.devices[device].phases
         for phase in wired:
@@ -95,6 +98,12 @@ def _traces(previous: Mapping[DeviceId, Trace], snapshot: Snapshot) -> dict[Devi
         if trace:
             traces[device] = trace
     return traces
+
+
+def _resting(snapshot: Snapshot, device: DeviceId, power_w: float) -> bool:
+    """A device at 0 W that still draws for itself is a load of the house like any other: the others carry it."""
+    decided = snapshot.decisions.get(device)
+    return decided is not None and decided.power_w == 0.0 and abs(power_w) <= STANDBY_W
 
 
 def _motion_w(trace: Trace, snapshot: Snapshot, device: DeviceId) -> float:

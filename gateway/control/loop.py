@@ -7,6 +7,7 @@ It awaits no device. Deadlines are absolute, on a timerfd: asyncio's own timers 
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -89,14 +90,12 @@ class Loop:
         timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
         deadline = self._monotonic() + PERIOD_S
         os.timerfd_settime(timer, flags=os.TFD_TIMER_ABSTIME, initial=deadline, interval=PERIOD_S)
-        loop, due = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(timer, due.set)
+        loop, due = asyncio.get_running_loop(), asyncio.Queue[int]()
+        loop.add_reader(timer, lambda: due.put_nowait(int.from_bytes(os.read(timer, 8), sys.byteorder)))
         try:
             while True:
-                await due.wait()
-                due.clear()
+                expirations = await due.get()
                 now = self._monotonic()
-                expirations = int.from_bytes(os.read(timer, 8), "little")
                 deadline += PERIOD_S * (expirations - 1)
                 self._on_tick(now - deadline)
                 self._watch(now, expirations)
