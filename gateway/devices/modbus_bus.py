@@ -73,7 +73,7 @@ class ModbusBus:
             trace_connect=self._connection_changed,
         )
         if not await client.connect():
-            raise Unreachable(f"{self.name}: no connection")
+            raise Unreachable("no connection")
         self._client = client
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class ModbusBus:
         await self.write_registers(address, values)
         kept = await self.read_holding(address, len(values))
         if kept != tuple(values):
-            raise Refused(f"{self.name}: wrote {list(values)} at {address}, the device kept {list(kept)}")
+            raise Refused(f"wrote {list(values)} at {address}, the device kept {list(kept)}")
 
     async def _read(self, ask: Ask) -> ModbusPDU:
         """Ask; where the answer is missing or "busy", ask once more."""
@@ -141,34 +141,36 @@ class ModbusBus:
         async with self._turn:
             client = self._client
             if client is None or not client.connected:
-                raise Unreachable(f"{self.name}: not connected")
+                raise Unreachable("not connected")
             try:
                 async with asyncio.timeout(self._timeout_s) as self._asking:
                     answer = await ask(client)
             except TimeoutError, ModbusException, OSError:
                 if last or not client.connected:
                     self.close()
-                raise Unreachable(f"{self.name}: no answer") from None
+                raise Unreachable("no answer") from None
             finally:
                 self._asking = None
-        self._judge(answer)
+        _judge(answer)
         return answer
-
-    def _judge(self, answer: ModbusPDU) -> None:
-        if not answer.isError():
-            return
-        code = answer.exception_code
-        said = f"{self.name}: {EXCEPTIONS.get(code, 'exception')} ({code})"
-        if code in BUSY:
-            raise _Busy(said)
-        if code in NOBODY_BEHIND:
-            raise Unreachable(said)
-        raise Refused(said)
 
     def _connection_changed(self, connected: bool) -> None:
         """End the call under way as soon as its connection is lost, instead of at its timeout."""
         if not connected and self._asking is not None and not self._asking.expired():
             self._asking.reschedule(asyncio.get_running_loop().time())
+
+
+def _judge(answer: ModbusPDU) -> None:
+    """Raise what an exception answer means."""
+    if not answer.isError():
+        return
+    code = answer.exception_code
+    said = f"{EXCEPTIONS.get(code, 'exception')} ({code})"
+    if code in BUSY:
+        raise _Busy(said)
+    if code in NOBODY_BEHIND:
+        raise Unreachable(said)
+    raise Refused(said)
 
 
 def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:

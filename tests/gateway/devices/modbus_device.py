@@ -45,10 +45,10 @@ def frame(transaction: int, unit: int, pdu: bytes) -> bytes:
 
 class ModbusDevice:
     def __init__(self, *, holding=None, inputs=None, coils=None, discrete=None, spoil: Spoil | None = None):
-        self.holding: dict[int, int] = holding or {}
-        self.inputs: dict[int, int] = inputs or {}
-        self.coils: dict[int, int] = coils or {}
-        self.discrete: dict[int, int] = discrete or {}
+        self.holding: dict[int, int] = {} if holding is None else holding
+        self.inputs: dict[int, int] = {} if inputs is None else inputs
+        self.coils: dict[int, int] = {} if coils is None else coils
+        self.discrete: dict[int, int] = {} if discrete is None else discrete
         self.spoil = spoil
         self.ignored: set[int] = set()
         self.asked: list[tuple[int, int]] = []

@@ -219,6 +219,8 @@ async def test_a_sunspec_meter_tells_its_identity_and_generation_is_negative():
         19: 1500,
         39: 7,
         38: 0,
+        46: 0,
+        47: 0,
     }.items():
         body[offset - 2] = value
     name = list(struct.unpack(">66H", b"Maker".ljust(32, b"\0") + b"Model".ljust(100, b"\0")))
