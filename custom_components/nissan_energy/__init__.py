@@ -58,4 +58,5 @@ async def async_remove_config_entry_device(
     """Allow the removal of a device that the connected gateway no longer has; silence proves nothing."""
     feed = entry.runtime_data
     present = {(DOMAIN, feed.serial)} | {(DOMAIN, f"{feed.serial}_{i}") for i in feed.live.data.devices}
-    return feed.live.last_update_success and not device.identifiers & present
+    heard = feed.site.last_update_success and feed.site.data.site.fast_path_alive
+    return heard and not device.identifiers & present

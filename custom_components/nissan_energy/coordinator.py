@@ -126,7 +126,7 @@ class GatewayFeed:
         self._hass = hass
         self._entry = entry
         self._view: SiteView | None = None
-        self._live_published_at = dt_util.utcnow()
+        self._live_shown_at = dt_util.utcnow()
         self._retry_s = RETRY_MIN_S
 
     @property
@@ -207,8 +207,8 @@ class GatewayFeed:
             show_faults(self._hass, self._entry, view.faults, {i: info.name for i, info in infos.items()})
         self.site.async_publish(SiteData.of(view))
         live = LiveData(devices=view.devices, decisions=view.decisions)
-        if returned or before is None or due(self.live.data, live, now - self._live_published_at):
-            self._live_published_at = now
+        if returned or before is None or due(self.live.data, live, now - self._live_shown_at):
+            self._live_shown_at = now
             self.live.async_publish(live)
 
     @callback

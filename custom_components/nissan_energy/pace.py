@@ -39,42 +39,34 @@ class Band:
         return new == 0.0 or abs(new - old) >= max(self.width, self.share * abs(old))
 
 
-def due(published: LiveData, latest: LiveData, since: timedelta) -> bool:
-    """Tell whether ``latest`` should be shown ``since`` after ``published``: by spacing, or at once after an event."""
-    return not timedelta() <= since < SPACING or _is_event(published, latest)
+def due(shown: LiveData, latest: LiveData, since: timedelta) -> bool:
+    """Tell whether ``latest`` should be shown ``since`` after ``shown``: by spacing, or at once after an event."""
+    return shown != latest and (not timedelta() <= since < SPACING or _is_event(shown, latest))
 
 
 def _is_event(old: LiveData, new: LiveData) -> bool:
     if old.devices.keys() != new.devices.keys() or old.decisions.keys() != new.decisions.keys():
         return True
-    return (
-        any(_condition(old.devices[i]) != _condition(view) for i, view in new.devices.items())
-        or any(
-            (old.decisions[i].reason, old.decisions[i].limited_by) != (decision.reason, decision.limited_by)
-            or _leaps(old.decisions[i].power_w, decision.power_w)
-            for i, decision in new.decisions.items()
-        )
-        or any(
-            _leaps(before.power_w, after.power_w)
-            for i, view in new.devices.items()
-            if (after := view.sample) and (before := old.devices[i].sample)
-        )
+    return any(_device_turned(old.devices[i], view) for i, view in new.devices.items()) or any(
+        _decision_turned(old.decisions[i], decision) for i, decision in new.decisions.items()
     )
 
 
-def _condition(view: DeviceView) -> tuple[object, ...]:
-    """Return what an owner would call the state of a device."""
-    sample = view.sample
-    if sample is None:
-        return (view.info, view.available)
-    return (
-        view.info,
-        view.available,
-        sample.state,
-        sample.plugged,
-        sample.stop_cause,
-        sample.vehicle is None,
+def _device_turned(old: DeviceView, new: DeviceView) -> bool:
+    if (old.info, old.available) != (new.info, new.available):
+        return True
+    before, after = old.sample, new.sample
+    if before is None or after is None:
+        return before is not after
+    state = before.state, before.plugged, before.stop_cause, before.vehicle is None
+    return state != (after.state, after.plugged, after.stop_cause, after.vehicle is None) or _leaps(
+        before.power_w, after.power_w
     )
+
+
+def _decision_turned(old: Decision, new: Decision) -> bool:
+    why = old.reason, old.limited_by
+    return why != (new.reason, new.limited_by) or _leaps(old.power_w, new.power_w)
 
 
 def _leaps(old_w: float, new_w: float) -> bool:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -22,6 +23,7 @@ API_VERSION = 1
 
 DEFAULT_PORT = 8443
 ANSWER_S = 10.0
+CLOSE_UNAUTHORIZED = 4401
 SILENCE_S = 12.0
 """The gateway sends a heartbeat every 5 s; after two missed ones it counts as dead."""
 
@@ -60,7 +62,7 @@ class GatewayClient:
 
     async def pair(self, code: str, name: str) -> Pairing:
         """Trade the code that the gateway shows for a token. Raises InvalidRequest: wrong_code, too_many_attempts, pairing_closed."""
-        return read(Pairing, await self._call("POST", "pair", {"code": code, "client_name": name}))
+        return read(Pairing, await self._call("POST", "pair", body={"code": code, "client_name": name}))
 
     async def state(self) -> SiteView:
         """Return the whole state."""
@@ -73,7 +75,7 @@ class GatewayClient:
 
     async def patch_owner(self, changes: Mapping[str, Any]) -> OwnerSettings:
         """Change some of the owner's settings, named as in OwnerSettings."""
-        return read(OwnerSettings, await self._call("PATCH", "owner", changes))
+        return read(OwnerSettings, await self._call("PATCH", "owner", body=changes))
 
     async def request(
         self,
@@ -87,11 +89,11 @@ class GatewayClient:
         """Ask a device to do something now; ``power_w`` is a magnitude."""
         wish = {"mode": mode, "power_w": power_w, "until_soc_pct": until_soc_pct, "duration_s": duration_s}
         body = {key: value for key, value in wish.items() if value is not None}
-        return read(Request, await self._call("POST", f"devices/{device}/request", body))
+        return read(Request, await self._call("POST", "devices", device, "request", body=body))
 
     async def clear_request(self, device: str) -> None:
         """Give a device back to automatic control."""
-        await self._call("DELETE", f"devices/{device}/request")
+        await self._call("DELETE", "devices", device, "request")
 
     async def stop(self) -> None:
         """Bring everything to 0 W until resume()."""
@@ -103,7 +105,7 @@ class GatewayClient:
 
     async def opt_out(self, event: str) -> None:
         """Take no part in one grid event."""
-        await self._call("POST", f"grid-events/{event}/opt-out")
+        await self._call("POST", "grid-events", event, "opt-out")
 
     async def listen(self) -> AsyncGenerator[SiteView]:
         """Yield the state after each frame, heartbeats included, the whole snapshot first.
@@ -133,8 +135,11 @@ class GatewayClient:
         except (aiohttp.ClientError, OSError) as err:
             raise CannotConnect(str(err) or type(err).__name__) from err
 
-    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        url = self._origin.joinpath("v1", *path.split("/"))
+    async def _call(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send one request and return its JSON, None for an empty answer; ids in ``path`` may hold anything."""
+        url = self._origin.with_path(
+            "/".join(("/v1", *(quote(part, safe="") for part in path))), encoded=True
+        )
         try:
             async with self._session.request(
                 method,
@@ -147,11 +152,11 @@ class GatewayClient:
             ) as response:
                 if response.status >= 300:
                     raise await _refusal(response)
-                return None if response.status == 204 else await response.json()
+                return await response.json() if await response.read() else None
         except aiohttp.ServerFingerprintMismatch as err:
             raise FingerprintMismatch(str(err)) from err
         except (aiohttp.ContentTypeError, ValueError) as err:
-            raise InvalidResponse(f"{method} /v1/{path} was not answered in JSON") from err
+            raise InvalidResponse(f"{method} {url.path} was not answered in JSON") from err
         except (aiohttp.ClientError, OSError) as err:
             raise CannotConnect(str(err) or type(err).__name__) from err
 
@@ -189,6 +194,8 @@ async def _next_frame(socket: aiohttp.ClientWebSocketResponse) -> Mapping[str, A
             message = await socket.receive()
     except TimeoutError as err:
         raise CannotConnect(f"silent for {SILENCE_S:.0f} s") from err
+    if message.type is aiohttp.WSMsgType.CLOSE and message.data == CLOSE_UNAUTHORIZED:
+        raise AuthFailed("access was withdrawn")
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise CannotConnect("the gateway closed the stream")
     try:
@@ -202,8 +209,7 @@ async def _next_frame(socket: aiohttp.ClientWebSocketResponse) -> Mapping[str, A
 
 def _follow(view: SiteView | None, frame: Mapping[str, Any]) -> SiteView | None:
     """Return the state after ``frame``; frames of a kind that this client does not know change nothing."""
-    kind: Literal["hello", "snapshot", "change"] | Any = frame.get("type")
-    match kind:
+    match frame.get("type"):
         case "hello":
             _check_version(int(frame.get("api_version", 0)), int(frame.get("api_min_version", 0)))
         case "snapshot":
