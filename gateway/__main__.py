@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,14 +188,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return int(chosen.action(chosen))
-    except ConfigError as error:
-        print(f"site.toml cannot be run: {error}", file=sys.stderr)
-        return EXIT_CONFIG
     except GatewayError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        return _say([error])
+    except BaseExceptionGroup as group:
+        if (ours := list(_leaves(group))) and all(isinstance(e, GatewayError) for e in ours):
+            return _say(ours)
+        raise
     except KeyboardInterrupt:
         return 130
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors that a tree of task groups has gathered."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _say(errors: Sequence[BaseException]) -> int:
+    for error in errors:
+        what = "site.toml cannot be run" if isinstance(error, ConfigError) else type(error).__name__
+        print(f"{what}: {error}", file=sys.stderr)
+    return EXIT_CONFIG if any(isinstance(e, ConfigError) for e in errors) else 1
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ It is what the API shows and changes, and what becomes the ``Wishes`` that go do
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -13,10 +14,9 @@ from typing import Protocol
 from gateway import __version__
 from gateway.api.site import Limits, SiteIdentity, Utility, UtilityCredentials, View
 from gateway.config import SiteConfig
-from gateway.faults import FaultCode, Refused
+from gateway.faults import ConfigError, Misuse, Refused
 from gateway.link import Report
 from gateway.model import (
-    ActiveFault,
     Decision,
     DeviceId,
     EnergyTotals,
@@ -31,11 +31,24 @@ from gateway.model import (
     WindowKind,
     Wishes,
 )
+from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Prices
 from gateway.services.store import Kept, OwnerStore
 
 FAST_PATH_SILENT_S = 3.0
 PRICES_SHOWN = timedelta(hours=48)
+
+
+class Caller(Protocol):
+    """A utility that may call."""
+
+    @property
+    def client_id(self) -> str:
+        """Its client id."""
+
+    @property
+    def name(self) -> str:
+        """What the owner calls it."""
 
 
 class Calls(Protocol):
@@ -50,20 +63,20 @@ class Calls(Protocol):
     def allow_market(self, allowed: bool) -> None:
         """Take part in market calls, or in limits alone."""
 
-    def opt_out(self, event_id: str) -> bool:
-        """Leave a call; False when it is unknown."""
+    def opt_out(self, event_id: str) -> None:
+        """Leave a call. Raises Misuse for one that is unknown or leaves no choice."""
 
-    def opt_in(self, event_id: str) -> bool:
-        """Rejoin a call; False when it is unknown."""
+    def opt_in(self, event_id: str) -> None:
+        """Rejoin a call. Raises Misuse for one that is unknown."""
 
     def add_utility(self, name: str) -> tuple[str, str]:
         """Return (client id, secret) of a new utility."""
 
-    def remove_utility(self, client_id: str) -> bool:
-        """Revoke a utility; False when it is unknown."""
+    def remove_utility(self, client_id: str) -> None:
+        """Revoke a utility. Raises Misuse for one that is unknown."""
 
-    def utilities(self) -> Mapping[str, str]:
-        """Return client id → name."""
+    def utilities(self) -> Iterable[Caller]:
+        """Return who may call."""
 
     @property
     def vtn_url(self) -> str:
@@ -96,6 +109,7 @@ class ServicesSite:
         prices: Prices,
         journal: History,
         calls: Calls | None,
+        faults: FaultBoard,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,11 +126,17 @@ class ServicesSite:
         self._clock = clock
         self._monotonic = monotonic
         self._started_at = monotonic()
-        self._faults: dict[FaultCode, ActiveFault] = {}
+        self._faults = faults
+        faults.changed = self.changed
         self._seq = 1
         self._bell = asyncio.Event()
         if calls is not None:
             calls.allow_market(store.kept.owner.grid_events_allowed)
+
+    @property
+    def owner(self) -> OwnerSettings:
+        """The owner's standing wishes."""
+        return self._store.kept.owner
 
     # ── from the fast path, the planner and the utility ──────────────────────────────────────────────────────────────
 
@@ -144,15 +164,6 @@ class ServicesSite:
         if wishes:
             self.wanted.set()
 
-    def fault(self, code: FaultCode, detail: str | None) -> None:
-        """Raise a fault of the services, or clear it with ``detail`` None."""
-        if detail is None:
-            self._faults.pop(code, None)
-        else:
-            since = self._faults[code].since if code in self._faults else self._clock()
-            self._faults[code] = ActiveFault(code, "", since, detail)
-        self.changed()
-
     def wishes(self) -> Wishes:
         """Return all that the fast path should hold now."""
         utc = self._clock()
@@ -179,9 +190,11 @@ class ServicesSite:
             plan=self.plan,
             prices=self._prices.window(midnight, midnight + PRICES_SHOWN),
             events=self._calls.events(utc) if self._calls else (),
-            utilities=tuple(Utility(i, n) for i, n in self._calls.utilities().items()) if self._calls else (),
+            utilities=tuple(Utility(c.client_id, c.name) for c in self._calls.utilities())
+            if self._calls
+            else (),
             energy=self._journal.totals(),
-            faults=tuple(self._faults.values()),
+            faults=self._faults.active(),
         )
 
     async def next_change(self, seq: int) -> int:
@@ -216,11 +229,15 @@ class ServicesSite:
 
     async def opt_out(self, event_id: str, out: bool) -> bool:
         """Leave or rejoin a utility's call; False when there is no such call."""
-        if self._calls is None:
+        calls, utc = self._calls, self._clock()
+        if calls is None or event_id not in {e.id for e in calls.events(utc)}:
             return False
-        known = self._calls.opt_out(event_id) if out else self._calls.opt_in(event_id)
+        try:
+            (calls.opt_out if out else calls.opt_in)(event_id)
+        except Misuse as error:
+            raise Refused(str(error)) from None
         self.changed(wishes=True)
-        return known
+        return True
 
     async def add_utility(self, name: str) -> UtilityCredentials:
         """Make credentials for one more utility. Raises Refused when this site has no endpoint for one."""
@@ -232,9 +249,12 @@ class ServicesSite:
 
     async def remove_utility(self, client_id: str) -> bool:
         """Revoke a utility; False when there is no such one."""
-        removed = self._calls is not None and self._calls.remove_utility(client_id)
+        calls = self._calls
+        if calls is None or client_id not in {c.client_id for c in calls.utilities()}:
+            return False
+        calls.remove_utility(client_id)
         self.changed(wishes=True)
-        return removed
+        return True
 
     async def decisions(self, device: DeviceId | None, limit: int) -> Sequence[Decision]:
         """Return the newest recorded decisions, newest first."""
@@ -251,10 +271,8 @@ class ServicesSite:
     def _keep(self, kept: Kept) -> None:
         try:
             self._store.save(kept)
-        except OSError as error:
-            raise Refused(
-                f"the wish could not be written to disk and does not hold: {error.strerror}"
-            ) from None
+        except ConfigError as error:
+            raise Refused(f"the wish does not hold: {error}") from None
         self.changed(wishes=True)
 
     def _end_requests(self, snapshot: Snapshot) -> None:
@@ -262,7 +280,8 @@ class ServicesSite:
         done = {r.device for r in self._store.kept.requests if _reached(r, snapshot)}
         if done:
             kept = self._store.kept
-            self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device not in done)))
+            with contextlib.suppress(Refused):  # the ladder has ended it all the same
+                self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device not in done)))
 
     def _limits(self, utc: datetime) -> Limits:
         grid = self._config.grid

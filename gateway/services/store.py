@@ -29,7 +29,7 @@ class OwnerStore:
         self.kept = self._load()
 
     def save(self, kept: Kept) -> None:
-        """Replace what is kept; on disk when this returns. Raises OSError, and then nothing has changed."""
+        """Replace what is kept; on disk when this returns. Raises ConfigError, and then nothing has changed."""
         write_private(self._path, msgspec.json.format(msgspec.json.encode(kept), indent=2))
         self.kept = kept
 

@@ -1,0 +1,196 @@
+"""The site as the services know it: wishes on disk first, requests that end by themselves, limits that hold now."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from gateway.config import parse
+from gateway.faults import FaultCode, Refused
+from gateway.link import Report
+from gateway.model import (
+    DeviceInfo,
+    DeviceKind,
+    DeviceSettings,
+    EvseSample,
+    EvseState,
+    GridWindow,
+    OwnerSettings,
+    Request,
+    RequestMode,
+    VehicleSample,
+    WindowKind,
+)
+from gateway.services.fault_board import FaultBoard
+from gateway.services.planner import Planner, Prices
+from gateway.services.site import ServicesSite
+from gateway.services.store import OwnerStore
+from gateway.state import SiteState
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CONFIG = parse(
+    {
+        "site": {"name": "House", "serial": "NE-1", "time_zone": "Europe/Amsterdam"},
+        "grid": {"main_fuse_a": 25.0, "import_limit_w": 9000.0},
+        "devices": {},
+    }
+)
+
+
+class Past:
+    def __init__(self):
+        self.recorded = []
+
+    def record(self, snapshot):
+        self.recorded.append(snapshot)
+
+    def totals(self):
+        return {}
+
+    def decisions(self, device, limit):
+        return []
+
+    def history(self, device, start, end, limit):
+        return []
+
+
+class Calls:
+    def __init__(self, *windows):
+        self.held = windows
+        self.market = None
+
+    def windows(self, utc):
+        return self.held
+
+    def events(self, utc):
+        return ()
+
+    def utilities(self):
+        return ()
+
+    def allow_market(self, allowed):
+        self.market = allowed
+
+
+@pytest.fixture
+def store(tmp_path):
+    return OwnerStore(tmp_path / "owner.json")
+
+
+def build(store, calls=None):
+    return ServicesSite(
+        CONFIG, store, Prices(None), Past(), calls, FaultBoard(lambda: NOW), lambda: NOW, lambda: 50.0
+    )
+
+
+def report(soc_pct):
+    state = SiteState([DeviceInfo("garage", DeviceKind.EVSE, "L", "e")], lambda: NOW)
+    vehicle = VehicleSample(soc_pct, 36_000.0)
+    state.put("garage", EvseSample(49.0, EvseState.READY, True, 0.0, 6000.0, 6000.0, vehicle=vehicle))
+    return Report(state.snapshot(50.0))
+
+
+async def test_a_wish_is_on_disk_and_on_its_way_before_it_is_answered(store):
+    site = build(store)
+    await site.set_owner(OwnerSettings(control_on=True))
+    assert site.wanted.is_set()
+    assert site.wishes().owner.control_on
+    assert OwnerStore(store._path).kept.owner.control_on
+
+
+async def test_a_wish_that_the_disk_refuses_does_not_hold(store, tmp_path):
+    site = build(store)
+    store._path = tmp_path / "gone" / "owner.json"
+    with pytest.raises(Refused):
+        await site.set_owner(OwnerSettings(control_on=True))
+    assert not site.view().owner.control_on
+
+
+async def test_a_file_that_cannot_be_read_is_set_aside_and_the_site_observes(tmp_path):
+    path = tmp_path / "owner.json"
+    path.write_text('{"owner": {"control_on": "yes"}}')
+    assert not OwnerStore(path).kept.owner.control_on
+    assert path.with_suffix(".unreadable").exists()
+
+
+async def test_a_boost_ends_when_its_soc_is_reached(store):
+    site = build(store)
+    await site.add_request(Request("r", "garage", RequestMode.BOOST, NOW + HOUR, until_soc_pct=80.0))
+    site.take(report(79.0))
+    assert site.view().requests
+    site.take(report(80.0))
+    assert not site.view().requests
+
+
+async def test_one_request_per_device_and_none_after_its_time(store):
+    site = build(store)
+    await site.add_request(Request("a", "garage", RequestMode.CHARGE, NOW + HOUR))
+    await site.add_request(Request("b", "garage", RequestMode.PAUSE, NOW + HOUR))
+    assert [r.id for r in site.wishes().requests] == ["b"]
+    await site.add_request(Request("c", "garage", RequestMode.PAUSE, NOW - HOUR))
+    assert not site.wishes().requests
+
+
+async def test_the_limit_shown_is_the_one_that_holds(store):
+    window = GridWindow(WindowKind.IMPORT_LIMIT, 3000.0, NOW - HOUR, NOW + HOUR, "e", "u")
+    site = build(store, Calls(window, replace(window, value=1000.0, starts_at=NOW + HOUR)))
+    assert site.view().limits.import_limit_w == 3000.0
+    assert len(site.wishes().windows) == 2
+
+
+async def test_opting_out_of_markets_reaches_the_utilitys_room(store):
+    calls = Calls()
+    site = build(store, calls)
+    assert calls.market is True
+    await site.set_owner(OwnerSettings(grid_events_allowed=False))
+    assert calls.market is False
+
+
+async def test_a_silent_fast_path_is_told(store):
+    site = build(store)
+    assert not site.view().fast_path_alive
+    site.take(report(50.0))
+    assert site.view().fast_path_alive
+
+
+async def test_faults_of_the_services_are_shown_until_cleared(store):
+    site = build(store)
+    site._faults.fault(FaultCode.JOURNAL_UNWRITABLE, "disk full")
+    assert [f.detail for f in site.view().faults] == ["disk full"]
+    site._faults.clear(FaultCode.JOURNAL_UNWRITABLE)
+    assert not site.view().faults
+
+
+async def test_a_departure_makes_a_plan_and_a_change_of_mind_another(store, tmp_path):
+    from zoneinfo import ZoneInfo
+
+    site = build(store)
+    site.take(report(50.0))
+    plans = []
+    known = lambda: (site.snapshot, site.owner)  # noqa: E731
+    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: plans.append(planner.plan), lambda: NOW)
+    planner.look()
+    assert plans == [None]
+    leaving = DeviceSettings(departure=time(18, 0), target_soc_pct=90.0)
+    await site.set_owner(OwnerSettings(control_on=True, devices={"garage": leaving}))
+    planner.look()
+    planner.look()
+    assert len(plans) == 2
+    assert any(s.device_power_w.get("garage", 0.0) > 0 for s in plans[-1].slots)
+
+
+async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
+    from gateway.config import PricesTable
+
+    file = tmp_path / "prices.csv"
+    file.write_text("starts_at,import_per_kwh,export_per_kwh\n2026-11-24T12:00:00Z,0.3,0.1\n")
+    prices = Prices(PricesTable(file))
+    assert prices.refresh()
+    assert not prices.refresh()
+    file.write_text("rubbish\n1\n")
+    import os
+
+    os.utime(file, (1, 1))
+    assert not prices.refresh()
+    assert len(prices.slots) == 1
