@@ -25,7 +25,14 @@ from gateway.devices.chademo.moment import (
     State,
     leftover,
 )
-from gateway.devices.chademo.options import CARD, CONVERTER_LEASE_S, PILOT_WATCHDOG_S, Options
+from gateway.devices.chademo.options import (
+    CARD,
+    CONVERTER_LEASE_S,
+    PILOT_WATCHDOG_S,
+    ConverterTable,
+    ModbusAddress,
+    Options,
+)
 from gateway.devices.chademo.orders import CURRENT_STEP_A, Coils, ConverterOrder, Orders, orders
 from gateway.devices.chademo.pilot import PilotModule
 from gateway.devices.chademo.power import Trim, dc_power_w
@@ -38,6 +45,8 @@ LOGGER = logging.getLogger(__name__)
 
 FRAME_PERIOD_S = 0.1
 STALE_S = 1.0
+ANSWER_S, RECONNECT_S = 0.4, 0.2
+"""Short enough that one lost answer or one broken connection does not yet end a session."""
 RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
 END_AFTER_S = 30.0
@@ -63,10 +72,8 @@ class ChademoEvse:
         self._charger = Charger()
         converter, pilot = options.converter, options.pilot
         self._can = CanBus(options.can_interface, options.can_channel)
-        self._converter = Converter(
-            ModbusBus(converter.host, converter.port, converter.unit), PROFILES[converter.profile]
-        )
-        self._pilot = PilotModule(ModbusBus(pilot.host, pilot.port, pilot.unit))
+        self._converter = Converter(_bus(converter), PROFILES[converter.profile])
+        self._pilot = PilotModule(_bus(pilot))
         self._converter_link = Link(
             ConverterOrder(), RENEW_LEASE_S, self._converter.order, self._read_converter
         )
@@ -151,7 +158,7 @@ class ChademoEvse:
     async def _hold[Order](
         self, bus: ModbusBus, link: Link[Order], begin: Callable[[], Awaitable[None]]
     ) -> None:
-        await keep_connected(bus, link, begin, link.serve)
+        await keep_connected(bus, link, begin, link.serve, first_pause_s=RECONNECT_S)
 
     async def _begin_converter(self) -> None:
         """End what a dead predecessor ordered before anything else; then learn what the converter is."""
@@ -279,6 +286,10 @@ class ChademoEvse:
             FaultCode.CAN_BUS_LOST: self._can.problem,
         }
         return {code: detail for code, detail in own.items() if detail}
+
+
+def _bus(at: ModbusAddress | ConverterTable) -> ModbusBus:
+    return ModbusBus(at.host, at.port, at.unit, timeout_s=ANSWER_S)
 
 
 def _now() -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from math import inf
 
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
@@ -108,7 +109,7 @@ class Progress:
     """
 
     state: State = State.IDLE
-    since: float = 0.0
+    since: float = -inf
     cause: Cause = Cause.NONE
     woken_at: float = 0.0
     permitted_at: float = 0.0

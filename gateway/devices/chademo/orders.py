@@ -5,7 +5,7 @@ energised and permitted, the lock never off above a safe voltage or under d2.
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, trunc
 
 from gateway.devices.chademo.causes import MEANINGS
 from gateway.devices.chademo.frames import (
@@ -24,7 +24,6 @@ DISCHARGE_TIME_MIN = 5
 """209.1-2 while energised, never counted down (reference/can.md 3.3, log A)."""
 CURRENT_STEP_A = 0.1
 """What a converter can be told; finer moves would be writes without effect."""
-ROUNDING = 1e-6
 REMINDER_S = 60.0
 REMINDER_LASTS_S = 0.1
 
@@ -121,10 +120,7 @@ def _converter(moment: Moment) -> ConverterOrder:
         return ConverterOrder(Mode.VOLTAGE, top_v)
     battery_seen = (moment.voltage_v or 0.0) > BATTERY_V
     if state in {State.ENERGISED, State.STOPPING} or (state is State.PRECHARGING and battery_seen):
-        steps = int(
-            moment.progress.current_a / CURRENT_STEP_A
-            + (ROUNDING if moment.progress.current_a > 0 else -ROUNDING)
-        )
+        steps = trunc(round(moment.progress.current_a / CURRENT_STEP_A, 3))
         return ConverterOrder(Mode.CURRENT, moment.ceiling_v, round(steps * CURRENT_STEP_A, 1))
     return ConverterOrder()
 
@@ -136,7 +132,7 @@ def _frames(moment: Moment, status: EvseStatus) -> tuple[EvseFrame, ...]:
     charge_a, discharge_a = max(current_a, 0.0), max(-current_a, 0.0)
     if discharge_a and _reminder_due(moment):
         charge_a, discharge_a = 1.0, 0.0
-    remaining_min = ceil((progress.ends_at - moment.inputs.now) / 60 - ROUNDING) if energised else 0
+    remaining_min = ceil(round((progress.ends_at - moment.inputs.now) / 60, 3)) if energised else 0
     always = (
         EvseCapability(charger.max_voltage_v, progress.offered_a, moment.ceiling_v),
         EvseState(moment.voltage_v or 0.0, charge_a, status, remaining_min, charger.discharges),
@@ -152,5 +148,4 @@ def _frames(moment: Moment, status: EvseStatus) -> tuple[EvseFrame, ...]:
 
 def _reminder_due(moment: Moment) -> bool:
     """Some cars leave a long discharge unless a charging current is reported now and then (reference/can.md 3.10)."""
-    energised_s = moment.age_s
-    return moment.charger.report_current_workaround and energised_s % REMINDER_S < REMINDER_LASTS_S
+    return moment.charger.report_current_workaround and moment.age_s % REMINDER_S < REMINDER_LASTS_S

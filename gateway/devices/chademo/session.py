@@ -11,6 +11,8 @@ from gateway.devices.chademo import guards as on
 from gateway.devices.chademo.causes import MEANINGS, Cause
 from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Moment, Progress, State
 
+REST_S = 3.0
+"""d1 stays off for some seconds between two sessions (reference/can.md 4)."""
 TEST_REACHED = 0.9
 RISE_A_PER_S = 20.0
 FALL_A_PER_S = 100.0
@@ -60,8 +62,8 @@ _ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
 
 
 def wanted_and_ready(m: Moment) -> bool:
-    """A session is wanted and nothing stands against it."""
-    return m.inputs.engage and not any(rule.guard(m) for rule in _TROUBLE)
+    """A session is wanted, the car has had its rest, and nothing stands against it."""
+    return m.inputs.engage and m.age_s >= REST_S and not any(rule.guard(m) for rule in _TROUBLE)
 
 
 def _via(then: State, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -182,8 +184,8 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
         case State.BLEEDING:
             return replace(entered, insulated=True)
         case State.ENERGISED:
-            times = moment.inputs.car.times
-            return replace(entered, ends_at=now + ((times and times.max_time_s) or DEFAULT_MAX_TIME_S))
+            longest_s = moment.inputs.car.times.max_time_s if moment.inputs.car.times else 0
+            return replace(entered, ends_at=now + (longest_s or DEFAULT_MAX_TIME_S))
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
     return entered
@@ -197,20 +199,13 @@ def _graver(noted: Cause, new: Cause) -> Cause:
 
 def _watch(moment: Moment) -> Progress:
     """Follow what matters for how long it has been so, and move the current within its limits and ramp."""
-    now, progress, inputs = moment.inputs.now, moment.progress, moment.inputs
-    under_test = (
-        inputs.output is not None and inputs.output.voltage_v >= TEST_REACHED * moment.charger.max_voltage_v
-    )
+    now, progress, car = moment.inputs.now, moment.progress, moment.inputs.car
+    under_test = (moment.voltage_v or 0.0) >= TEST_REACHED * moment.charger.max_voltage_v
     testing = progress.state is State.TESTING and under_test
-    opened = progress.state is State.OPENING and not inputs.car.contactor_closed
+    opened = progress.state is State.OPENING and not car.contactor_closed
     offered_a = _offer_a(moment)
-    asks_less_a = _asks_less_a(moment)
-    if asks_less_a is not None:
-        progress = replace(progress, ceiling_a=asks_less_a, ceiling_at=now)
-    elif now - progress.ceiling_at > CEILING_HOLDS_S:
-        progress = replace(progress, ceiling_a=None)
     watched = replace(
-        progress,
+        _learn_ceiling(moment),
         permission_lost_at=None if moment.permitted else _first(progress.permission_lost_at, now),
         tested_since=_first(progress.tested_since, now) if testing else None,
         opened_at=_first(progress.opened_at, now) if opened else progress.opened_at,
@@ -219,25 +214,22 @@ def _watch(moment: Moment) -> Progress:
         offered_at=progress.offered_at if offered_a == progress.offered_a else now,
         stepped_at=now,
     )
-    return replace(
-        watched,
-        current_a=_current_a(
-            replace(moment, progress=watched), min(now - progress.stepped_at, LONGEST_STEP_S)
-        ),
-    )
+    elapsed_s = min(now - progress.stepped_at, LONGEST_STEP_S)
+    return replace(watched, current_a=_current_a(replace(moment, progress=watched), elapsed_s))
 
 
 def _first(since: float | None, now: float) -> float:
     return now if since is None else since
 
 
-def _asks_less_a(moment: Moment) -> float | None:
-    """Return the car's request where both it and a higher offer have stood for a while, so that it is the car's limit."""
-    progress, car = moment.progress, moment.inputs.car
-    stands_s = moment.inputs.now - max(progress.offered_at, car.request_at)
-    if progress.state is not State.ENERGISED or stands_s < CEILING_STANDS_S:
-        return None
-    return car.requested_current_a if car.requested_current_a < int(progress.offered_a) else None
+def _learn_ceiling(moment: Moment) -> Progress:
+    """Note the car's own limit: its request, once it and a higher offer have both stood for a while."""
+    progress, car, now = moment.progress, moment.inputs.car, moment.inputs.now
+    stand_s = now - max(progress.offered_at, car.request_at)
+    asks_less = car.requested_current_a < int(progress.offered_a)
+    if progress.state is State.ENERGISED and asks_less and stand_s >= CEILING_STANDS_S:
+        return replace(progress, ceiling_a=car.requested_current_a, ceiling_at=now)
+    return progress if now - progress.ceiling_at <= CEILING_HOLDS_S else replace(progress, ceiling_a=None)
 
 
 def _offer_a(moment: Moment) -> float:

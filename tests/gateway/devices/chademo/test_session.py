@@ -24,6 +24,7 @@ from gateway.devices.chademo.moment import (
     Charger,
     Inputs,
     Mode,
+    Moment,
     Output,
     PilotLines,
     Progress,
@@ -143,6 +144,24 @@ def test_a_charging_current_is_reported_now_and_then_only_when_asked_for():
             reported[bench is nudging] += frame(bench, EvseState).current_a > 0
     assert reported[False] == 0
     assert 1 <= reported[True] <= 3
+
+
+def test_a_car_that_takes_less_than_it_is_offered_is_believed_for_a_while():
+    bench = energised(car=PaperCar(max_charge_a=6)).want(12).run(3)
+    moment = Moment(bench.progress, bench.inputs, bench.charger)
+    assert bench.current_a == pytest.approx(6)
+    assert moment.admitted_charge_a == 6
+    bench.want(0).run(30)
+    assert Moment(bench.progress, bench.inputs, bench.charger).admitted_charge_a == 6
+    bench.run(40)
+    assert Moment(bench.progress, bench.inputs, bench.charger).admitted_charge_a == 15
+
+
+def test_the_car_gets_some_seconds_of_rest_between_two_sessions():
+    bench = energised().release().until(State.IDLE)
+    bench.inputs = replace(bench.inputs, engage=True)
+    assert bench.run(2.5).progress.state is State.IDLE
+    bench.until(State.WAKING, within=1)
 
 
 # ── limits of time, each with its story ─────────────────────────────────────────────────────────────────────────────
