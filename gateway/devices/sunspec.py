@@ -123,17 +123,20 @@ def decode(points: Sequence[Point], block: Sequence[int]) -> dict[str, Value]:
 
 
 def encode(point: Point, value: float, values: Values) -> Registers:
-    """Encode a number for writing, by the scale factor among ``values``. Raises Misuse when it does not fit."""
+    """Encode a number for writing, by the scale factor among ``values``.
+
+    Raises Malformed where the device tells no scale factor, Refused where its point cannot hold the number.
+    """
     factor = 0 if point.scale is None else _factor(point.scale, values)
     if factor is None:
-        raise Misuse(f"{point.name}: the device tells no scale factor")
+        raise Malformed(f"{point.name}: the device tells no scale factor")
     number = round(value / 10**factor)
     if not (point.type in SIGNED or point.type in UNSIGNED):
         raise Misuse(f"{point.name}: cannot write a {point.type}")
     try:
         data = number.to_bytes(2 * point.size, signed=point.type in SIGNED)
     except OverflowError:
-        raise Misuse(f"{point.name}: {value} does not fit into {point.type}") from None
+        raise Refused(f"{point.name}: {value} does not fit into {point.type}") from None
     return struct.unpack(f">{point.size}H", data)
 
 
@@ -228,14 +231,15 @@ class SunSpecMap:
         raise Malformed(f"model {model} is not where the chain says")
 
     async def write(self, model: int, wanted: Mapping[str, float]) -> None:
-        """Write adjoining points of a model that was read before, in one request. Raises Misuse when they are not."""
+        """Write adjoining points of a model that was read before, in one request. Raises what ``encode`` does."""
         if model not in self._last:
             raise Misuse(f"model {model} was not read before the write")
         at, points, values = self._last[model]
         chosen = [p for p in points if p.name in wanted]
-        adjoining = all(a.offset + a.size == b.offset for a, b in pairwise(chosen))
-        if len(chosen) != len(wanted) or not adjoining:
-            raise Misuse(f"model {model}: {list(wanted)} are not adjoining points of it")
+        if len(chosen) != len(wanted):
+            raise Malformed(f"model {model} is too short for {list(wanted)}")
+        if any(a.offset + a.size != b.offset for a, b in pairwise(chosen)):
+            raise Misuse(f"model {model}: {list(wanted)} do not adjoin")
         words = [w for p in chosen for w in encode(p, wanted[p.name], values)]
         await self._bus.write_registers(at.address + chosen[0].offset, words)
 

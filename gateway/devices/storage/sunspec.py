@@ -202,12 +202,9 @@ class SunSpecStorage:
         alarms = int(number(ac, "Alrm") or 0)
         self._judge(sink, FaultCode.DEVICE_FAULT, f"alarm bits 0x{alarms:08x}" if failed else "")
         self._following = self._following.after(sample)
-        ignored = (
-            f"ordered {sample.applied_w:.0f} W, measured {sample.power_w:.0f} W" if sample.applied_w else ""
-        )
-        self._judge(
-            sink, FaultCode.SETPOINT_NOT_FOLLOWED, ignored if self._following.broken(sample.at) else ""
-        )
+        ignored = self._following.broken(sample.at)
+        detail = f"ordered {sample.applied_w:.0f} W, measured {sample.power_w:.0f} W" if ignored else ""
+        self._judge(sink, FaultCode.SETPOINT_NOT_FOLLOWED, detail)
 
     async def _obey(self, sink: Sink) -> None:
         """Write, renew and end the order as ``next_step`` says; after a refusal, a pause."""

@@ -29,7 +29,7 @@ class PowerOrder:
         """Read the order, and tell whether one stands."""
         now = await self._map.read(704)
         self._resolution_w = max(1, 10 ** int(number(now, "WSet_SF") or 0))
-        return now["WSetEna"] == ENABLED
+        return now.get("WSetEna") == ENABLED
 
     async def change(self, power_w: float) -> None:
         """Write another power under the lease that runs."""
@@ -55,7 +55,7 @@ class PowerOrder:
         patience = clock() + PROOF_LEASE_S + PROOF_PATIENCE_S
         while clock() < patience:
             await asyncio.sleep(PROOF_LOOK_S)
-            if (await self._map.read(704))["WSetEna"] == DISABLED:
+            if (await self._map.read(704)).get("WSetEna") == DISABLED:
                 return True
         await self.end()
         return False
@@ -72,7 +72,7 @@ class PowerOrder:
 
     async def _verify(self, written: Mapping[str, int]) -> None:
         kept: Values = await self._map.read(704)
-        if other := {name: kept[name] for name, value in written.items() if kept[name] != value}:
+        if other := {name: kept.get(name) for name, value in written.items() if kept.get(name) != value}:
             raise Refused(f"wrote {dict(written)}, the device has {other}")
 
 

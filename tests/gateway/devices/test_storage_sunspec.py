@@ -4,10 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.devices.storage.order import Following, Standing, Step, next_step
 from gateway.devices.storage.readings import ratings, sample_of
 from gateway.devices.storage.sunspec import SunSpecStorage
 from gateway.faults import ConfigError, FaultCode, Malformed
@@ -18,91 +15,16 @@ from gateway.model import (
     Reason,
     Rung,
     Setpoint,
-    StorageSample,
     StorageState,
 )
 from tests.gateway.devices.inverter import WSET, Inverter
 from tests.gateway.devices.slot import Slot
-
-LEASE_S = 30.0
 
 
 def setpoint(power_w, expires_at=None):
     return Setpoint(
         "battery", power_w, monotonic() + 10 if expires_at is None else expires_at, Reason(Rung.PLAN, "test")
     )
-
-
-# ── when to write ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_first_setpoint_is_written_with_a_whole_lease():
-    assert next_step(0.0, setpoint(500, 10.0), 500, None, LEASE_S) == (Step.RENEW, None)
-
-
-def test_another_power_is_a_change_and_the_same_power_waits_until_its_renewal():
-    standing = Standing(500.0, 0.0)
-    assert next_step(1.0, setpoint(700, 11.0), 700, standing, LEASE_S) == (Step.CHANGE, None)
-    assert next_step(1.0, setpoint(500, 60.0), 500, standing, LEASE_S) == (Step.WAIT, 10.0)
-    assert next_step(1.0, setpoint(500, 6.0), 500, standing, LEASE_S) == (Step.WAIT, 6.0)
-    assert next_step(10.0, setpoint(500, 60.0), 500, standing, LEASE_S) == (Step.RENEW, None)
-
-
-def test_what_is_not_verified_is_written_again_as_a_whole():
-    assert next_step(1.0, setpoint(500, 60.0), 500, Standing(None, 0.0), LEASE_S) == (Step.RENEW, None)
-
-
-def test_an_expired_setpoint_ends_the_order_and_is_never_written():
-    assert next_step(10.0, setpoint(500, 10.0), 500, Standing(500.0, 0.0), LEASE_S) == (Step.END, None)
-    assert next_step(10.0, setpoint(500, 10.0), 500, None, LEASE_S) == (Step.WAIT, None)
-    assert next_step(10.0, None, 0, None, LEASE_S) == (Step.WAIT, None)
-
-
-@given(
-    now=st.floats(0, 1e6),
-    left_s=st.floats(-100, 100),
-    power_w=st.floats(-5000, 5000),
-    standing=st.none() | st.builds(Standing, st.none() | st.floats(-5000, 5000), st.floats(0, 1e6)),
-)
-def test_an_expired_setpoint_never_leads_to_an_order(now, left_s, power_w, standing):
-    step, until = next_step(now, setpoint(power_w, now + left_s), power_w, standing, LEASE_S)
-    if now >= now + left_s:
-        assert step in (Step.END, Step.WAIT)
-    if step is Step.WAIT and until is not None:
-        assert now < until <= now + left_s
-
-
-# ── whether it is followed ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def sample(at, power_w, applied_w, soc_pct=50.0):
-    return StorageSample(at, power_w, soc_pct, StorageState.RUNNING, 5000, 5000, applied_w=applied_w)
-
-
-def broken_after(seconds, *args, **kwargs):
-    following = Following()
-    for at in range(seconds + 1):
-        following = following.after(sample(float(at), *args, **kwargs))
-    return following.broken(float(seconds))
-
-
-def test_an_order_that_is_not_followed_for_half_a_minute_is_told():
-    assert not broken_after(30, 0, 3000)
-    assert broken_after(31, 0, 3000)
-    assert broken_after(31, 500, 0)
-
-
-def test_small_differences_full_and_empty_batteries_are_no_disobedience():
-    assert not broken_after(60, 2750, 3000)
-    assert not broken_after(60, 150, 0)
-    assert not broken_after(60, 0, None)
-    assert not broken_after(60, 0, 3000, soc_pct=96)
-    assert not broken_after(60, 0, -3000, soc_pct=9)
-
-
-def test_following_again_forgets():
-    following = Following(differs_since=0.0).after(sample(40.0, 3000, 3000))
-    assert not following.broken(80.0)
 
 
 # ── what it tells ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -405,3 +327,22 @@ def test_an_impossible_table_is_refused(change):
     table = {"name": "Battery", "host": "10.0.0.1"} | change
     with pytest.raises(ConfigError, match=r"^devices\.battery\.[a-z_]+: "):
         SunSpecStorage.from_table("battery", "storage.sunspec", table)
+
+
+@pytest.mark.parametrize("spoil", [{WSET + 55: 0x8000}, {WSET + 1: 10, WSET + 12: 713, WSET + 13: 53}])
+async def test_a_battery_with_an_unusable_704_is_a_fault_and_never_an_end(inverter, slot, spoil):
+    inverter.holding |= spoil
+    battery = battery_on(inverter)
+    async with Running(battery, slot) as battery:
+        battery.apply(setpoint(1000, monotonic() + 60))
+        await slot.until(lambda: slot.faults)
+    assert inverter.power_w == 0
+
+
+async def test_a_battery_that_works_while_it_should_rest_is_told(inverter, slot, monkeypatch):
+    monkeypatch.setattr("gateway.devices.storage.order.FOLLOW_WITHIN_S", 0.2)
+    async with Running(battery_on(inverter), slot) as battery:
+        battery.apply(setpoint(0))
+        await slot.until(lambda: slot.samples and slot.samples[-1].applied_w == 0)
+        inverter.holding[40103 + 10] = 800
+        await slot.until(lambda: FaultCode.SETPOINT_NOT_FOLLOWED in slot.faults)

@@ -22,7 +22,7 @@ from gateway.devices.sunspec import (
     text,
     walk,
 )
-from gateway.faults import Malformed, Misuse
+from gateway.faults import Malformed, Misuse, Refused
 from tests.gateway.devices.modbus_device import DUMPS, SUNSPEC, ModbusDevice, chained, load_dump, registers_of
 
 AGATE = "FranklinWH_aGateX_20260514.json"
@@ -232,11 +232,13 @@ def test_a_shorter_and_a_longer_block_are_read_as_far_as_they_are_known():
     assert decode(layout(definition(713), full), full)["WHRtg"] == 10_000
 
 
-def test_a_number_that_does_not_fit_is_our_mistake():
+def test_a_number_that_a_point_cannot_hold_is_not_written():
     block = [0] * 67
-    points = layout(definition(704), block)
-    with pytest.raises(Misuse):
-        encode(next(p for p in points if p.name == "WSetPct"), 40_000, decode(points, block))
+    points = {p.name: p for p in layout(definition(704), block)}
+    with pytest.raises(Refused):
+        encode(points["WSetPct"], 40_000, {"WSetPct_SF": 0})
+    with pytest.raises(Malformed):
+        encode(points["WSetPct"], 40, {"WSetPct_SF": None})
 
 
 @pytest.fixture
@@ -272,10 +274,12 @@ async def test_points_are_written_by_name_in_one_request(over, device):
     assert (values["WSetMod"], values["WSet"]) == (1, -3000)
 
 
-@pytest.mark.parametrize("wanted", [{"WSetEna": 1, "WSet": 0}, {"NoSuchPoint": 1}])
-async def test_points_that_do_not_adjoin_are_not_written(over, device, wanted):
+@pytest.mark.parametrize(
+    ("wanted", "error"), [({"WSetEna": 1, "WSet": 0}, Misuse), ({"WSetEna": 1, "NoSuchPoint": 1}, Malformed)]
+)
+async def test_points_that_are_missing_or_do_not_adjoin_are_not_written(over, device, wanted, error):
     await over.read(704)
-    with pytest.raises(Misuse):
+    with pytest.raises(error):
         await over.write(704, wanted)
     assert device.written == []
 
