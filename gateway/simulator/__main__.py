@@ -79,9 +79,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     add(
         "--time-of-day",
-        default="18:00",
+        default="08:50",
         metavar="HH:MM",
-        help='where in the day the house begins, or "now" (default 18:00: the evening peak)',
+        help='where in the day the house begins, or "now" (default 08:50: breakfast against the rising sun)',
     )
     add("--time-zone", default="Europe/Amsterdam", help="time zone of the house (default Europe/Amsterdam)")
     add(

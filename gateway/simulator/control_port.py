@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ def _away(wired: WiredHouse, request: Request) -> None:
     wired.pilot.plugged = not away
     if not away:
         pack = wired.house.pack
-        pack.soc_pct = max(0.0, pack.soc_pct - float(request.get("trip_pct", 0.0)))
+        pack.soc_pct = max(0.0, pack.soc_pct - _finite(request.get("trip_pct", 0.0)))
 
 
 def _car_silent(wired: WiredHouse, request: Request) -> None:
@@ -96,7 +97,7 @@ def _meter_freeze(wired: WiredHouse, request: Request) -> None:
 
 
 def _meter_scale(wired: WiredHouse, request: Request) -> None:
-    wired.grid_meter.scale = float(request["factor"])
+    wired.grid_meter.scale = _finite(request["factor"])
 
 
 def _pv_silent(wired: WiredHouse, request: Request) -> None:
@@ -133,9 +134,9 @@ def _set_frequency(wired: WiredHouse, request: Request) -> None:
 
 def _set_soc(wired: WiredHouse, request: Request) -> None:
     if "car" in request:
-        wired.house.pack.soc_pct = min(max(float(request["car"]), 0.0), 100.0)
+        wired.house.pack.soc_pct = min(max(_finite(request["car"]), 0.0), 100.0)
     if "battery" in request:
-        wired.house.battery.soc_pct = min(max(float(request["battery"]), 0.0), 100.0)
+        wired.house.battery.soc_pct = min(max(_finite(request["battery"]), 0.0), 100.0)
 
 
 def _e_stop(wired: WiredHouse, request: Request) -> None:
@@ -151,7 +152,14 @@ def _switch(request: Request) -> bool:
 
 def _number_or_none(request: Request, name: str) -> float | None:
     value = request[name]
-    return None if value is None else float(value)
+    return None if value is None else _finite(value)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a finite number is wanted")
+    return number
 
 
 DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {

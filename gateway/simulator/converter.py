@@ -61,6 +61,7 @@ class Converter:
         self.orders = Orders()
         self.faults = ConverterFault(0)
         self.voltage_v = 0.0
+        self.dc_w = 0.0
         self.ac_w = STANDBY_W
         self.temperature_c = 24.0
         self.insulation_kohm = 2000
@@ -95,6 +96,7 @@ class Converter:
         self._trip(pack, emergency_stop)
         if pack is None:
             self._current.cut()
+            self.dc_w = 0.0
             self._follow_open_output(dt_s)
         else:
             self._follow_battery(pack, dt_s)
@@ -139,6 +141,7 @@ class Converter:
         self._current.step(self._wanted_a(pack), -discharge_a, charge_a, dt_s)
         battery_v = pack.terminal_v(self.current_a)
         self.voltage_v += (battery_v - self.voltage_v) * min(1.0, dt_s / _VOLTAGE_FALL_S)
+        self.dc_w = battery_v * self.current_a
         pack.step(self.current_a, dt_s)
 
     def _wanted_a(self, pack: LeafPack) -> float:
@@ -154,17 +157,17 @@ class Converter:
 
     @staticmethod
     def _limit_a(pack: LeafPack, *, charging: bool) -> float:
-        dc_w = (RATED_AC_W - FIXED_LOSS_W) / (1.0 + PROPORTIONAL_LOSS)
-        if not charging:
-            dc_w = (RATED_AC_W + FIXED_LOSS_W) / (1.0 - PROPORTIONAL_LOSS)
-        volts = pack.terminal_v(RATED_A if charging else -RATED_A)
-        return min(RATED_A, dc_w / volts)
+        """Return the current of the AC rating, at the highest voltage that the direction can see."""
+        if charging:
+            dc_w = (RATED_AC_W - FIXED_LOSS_W) / (1.0 + PROPORTIONAL_LOSS)
+            return min(RATED_A, dc_w / pack.terminal_v(RATED_A))
+        dc_w = (RATED_AC_W + FIXED_LOSS_W) / (1.0 - PROPORTIONAL_LOSS)
+        return min(RATED_A, dc_w / pack.open_circuit_v)
 
     def _account(self, dt_s: float) -> None:
-        dc_w = self.voltage_v * self.current_a
         running = self.orders.command is not Command.OFF or self.current_a != 0.0
-        loss_w = FIXED_LOSS_W + PROPORTIONAL_LOSS * abs(dc_w) if running else STANDBY_W
-        self.ac_w = dc_w + loss_w
+        loss_w = FIXED_LOSS_W + PROPORTIONAL_LOSS * abs(self.dc_w) if running else STANDBY_W
+        self.ac_w = self.dc_w + loss_w
         moved_wh = self.ac_w * dt_s / 3600.0
         if moved_wh > 0.0:
             self.charged_wh += moved_wh

@@ -37,7 +37,6 @@ class Inlet:
     d1: bool
     d2: bool
     current_a: float
-    voltage_v: float
 
 
 class Leaf:

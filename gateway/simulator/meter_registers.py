@@ -2,6 +2,7 @@
 
 import math
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from gateway.simulator.house import House, Phases
@@ -13,7 +14,7 @@ _SDM_REGISTERS = 384
 _SDM_MOST = 80
 
 
-class Meter(Registers):
+class Meter(Registers, ABC):
     """A meter that measures every METER_PERIOD_S; the control port may freeze it or make it read wrong."""
 
     def __init__(self, house: House) -> None:
@@ -27,8 +28,8 @@ class Meter(Registers):
         if not self.frozen:
             self._measure()
 
-    def _measure(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _measure(self) -> None: ...
 
 
 class GridMeter(Meter):

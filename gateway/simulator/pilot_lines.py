@@ -14,18 +14,19 @@ class PilotLines:
         self.plugged = True
         self.locked = False
         self.emergency_stop = False
+        self._supplied = True
         self._unwritten_s = 0.0
         self._lock_moving_s = 0.0
 
     @property
     def d1(self) -> bool:
         """Line d1 at the car; the emergency stop cuts its supply."""
-        return self.coils[D1] and not self.emergency_stop
+        return self.coils[D1] and self._supplied
 
     @property
     def d2(self) -> bool:
         """Line d2 at the car; the emergency stop cuts its supply."""
-        return self.coils[D2] and not self.emergency_stop
+        return self.coils[D2] and self._supplied
 
     @property
     def inputs(self) -> list[bool]:
@@ -37,7 +38,8 @@ class PilotLines:
         self._unwritten_s = 0.0
 
     def step(self, dt_s: float) -> None:
-        """Advance watchdog and lock motor by ``dt_s``."""
+        """Advance watchdog, emergency chain and lock motor by ``dt_s``."""
+        self._supplied = not self.emergency_stop
         self._unwritten_s += dt_s
         if self.watchdog_s and self._unwritten_s > self.watchdog_s:
             self.coils = [False, False, False]

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+_ROUNDING_S = 1e-6
+
 
 class DelayedRamp:
     """Follows a target after ``dead_time_s``, at most ``ramp_per_s`` fast, never outside the limits of the step."""
@@ -21,7 +23,7 @@ class DelayedRamp:
         if target != self._newest:
             self._newest = target
             self._coming.append((self._clock_s + self._dead_time_s, target))
-        while self._coming and self._coming[0][0] <= self._clock_s:
+        while self._coming and self._coming[0][0] <= self._clock_s + _ROUNDING_S:
             self._effective = self._coming.popleft()[1]
         most = self._ramp_per_s * dt_s
         self.value += min(max(self._effective - self.value, -most), most)

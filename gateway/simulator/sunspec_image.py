@@ -20,6 +20,13 @@ _ABSENT = {
     "u32": 0xFFFF_FFFF, "i32": -0x8000_0000, "a32": 0, "b32": 0xFFFF_FFFF, "u64": 0xFFFF_FFFF_FFFF_FFFF, "a64": 0,
 }  # fmt: skip
 
+# What fits beside the sentinels; a device that measures more says the most it can.
+_RANGES = {
+    kind: (-most, most) if kind[0] in "is" else (0, 2 * most)
+    for kind, form in _FORMATS.items()
+    for most in (256 ** struct.calcsize(form) // 2 - 1,)
+}
+
 type Value = float | str
 
 
@@ -70,6 +77,9 @@ class SunSpecImage:
             self._points[model, name] = Point(len(self.words), size, kind, power)
             self.words += _encode(self._points[model, name], fixed.get(name))
         self.words[header + 1] = len(self.words) - header - 2
+        unknown = [name for name in fixed if (model, name) not in self._points]
+        if unknown:
+            raise ValueError(f"model {model} has no {unknown}")
 
 
 def _encode(point: Point, value: Value | None) -> tuple[int, ...]:
@@ -78,5 +88,6 @@ def _encode(point: Point, value: Value | None) -> tuple[int, ...]:
     elif value is None:
         raw = struct.pack(_FORMATS[point.type], _ABSENT[point.type])
     else:
-        raw = struct.pack(_FORMATS[point.type], round(float(value) / 10.0**point.scale))
+        low, high = _RANGES[point.type]
+        raw = struct.pack(_FORMATS[point.type], min(max(round(float(value) / 10.0**point.scale), low), high))
     return struct.unpack(f">{point.size}H", raw)

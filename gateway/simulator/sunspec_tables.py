@@ -79,7 +79,7 @@ MODELS: dict[int, str] = {
     """,
     714: """
         PrtAlrms=b32 NPrt=u16 DCA=i16/DCA_SF DCW=i16/DCW_SF DCWhInj=u64/DCWH_SF DCWhAbs=u64/DCWH_SF
-        DCA_SF=sf DCV_SF=sf DCW_SF=sf DCWH_SF=sf Tmp_SF=sf Prt.PrtTyp=e16 Prt.IDStr=s8
+        DCA_SF=sf DCV_SF=sf DCW_SF=sf DCWH_SF=sf Tmp_SF=sf Prt.PrtTyp=e16 Prt.ID=u16 Prt.IDStr=s8
         Prt.DCA=i16/DCA_SF Prt.DCV=u16/DCV_SF Prt.DCW=i16/DCW_SF Prt.DCWhInj=u64/DCWH_SF
         Prt.DCWhAbs=u64/DCWH_SF Prt.Tmp=i16/Tmp_SF Prt.DCSta=e16 Prt.DCAlrm=b32
     """,

@@ -41,14 +41,13 @@ class WiredHouse:
         return frame
 
     def _inlet(self) -> Inlet:
-        pilot, converter = self.pilot, self.house.converter
+        pilot = self.pilot
         plugged = pilot.plugged
         return Inlet(
             plugged=plugged,
             d1=plugged and pilot.d1,
             d2=plugged and pilot.d2,
-            current_a=converter.current_a,
-            voltage_v=converter.voltage_v,
+            current_a=self.house.converter.current_a,
         )
 
     def _step_physics(self) -> None:
