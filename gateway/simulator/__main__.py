@@ -55,7 +55,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    _add_options(parser.add_argument)
+    options = parser.parse_args(arguments)
+    try:
+        ZoneInfo(options.time_zone)
+        start_second(options.time_of_day, datetime.now(ZoneInfo(options.time_zone)))
+    except (ValueError, LookupError) as error:
+        parser.error(str(error))
+    return options
+
+
+def _add_options(add: Callable[..., object]) -> None:
     add(
         "--run-dir",
         type=Path,
@@ -96,13 +106,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--battery-phase", type=int, choices=(1, 2, 3), default=2, help="phase of the battery (default 2)")
     add("--api-port", type=int, default=18443, help="where site.toml lets the gateway listen (default 18443)")
     add("--utility-port", type=int, default=18444, help="the same for the utility (default 18444)")
-    options = parser.parse_args(arguments)
-    try:
-        ZoneInfo(options.time_zone)
-        start_second(options.time_of_day, datetime.now(ZoneInfo(options.time_zone)))
-    except (ValueError, LookupError) as error:
-        parser.error(str(error))
-    return options
 
 
 def start_second(time_of_day: str, now: datetime) -> float:
