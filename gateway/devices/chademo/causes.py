@@ -53,7 +53,7 @@ class Meaning:
 
 WAKE_AGAIN_S = 3600.0
 """A parked car is woken at most once an hour, else its 12 V battery empties (reference/needs.md 1, row 25)."""
-RECOVERED_S = 30.0
+RECOVERED_S = 10.0
 """Our own side was gone and is back: leave the car time to go to sleep and try again."""
 
 _CHARGER = EvseStatus.CHARGER_FAULT

@@ -50,7 +50,6 @@ class Profile:
     output_voltage: Point
     output_current: Point
     ac_power: Point
-    temperature: Point
     charged: Point
     discharged: Point
     insulation: Point
@@ -77,7 +76,6 @@ PROFILES: dict[str, Profile] = {
         output_voltage=Point(2, 0.1),
         output_current=Point(3, 0.1, signed=True),
         ac_power=Point(4, words=2, signed=True),
-        temperature=Point(6, 0.1, signed=True),
         charged=Point(8, words=2),
         discharged=Point(10, words=2),
         insulation=Point(12, 1000.0),
@@ -111,7 +109,6 @@ class Reading:
 
     output: Output
     ac_power_w: float
-    temperature_c: float
     charged_wh: float
     discharged_wh: float
 
@@ -155,7 +152,6 @@ class Converter:
         return Reading(
             output,
             ac_power_w=profile.ac_power.read(block),
-            temperature_c=profile.temperature.read(block),
             charged_wh=profile.charged.read(block),
             discharged_wh=profile.discharged.read(block),
         )

@@ -52,7 +52,6 @@ async def test_a_discharging_converter_reads_negative_everywhere():
     assert reading.output == Output(Mode.CURRENT, 372.0, -10.0, 2e6, 0)
     assert reading.ac_power_w == -3800
     assert (reading.charged_wh, reading.discharged_wh) == (700, 65536)
-    assert reading.temperature_c == pytest.approx(-0.5)
 
 
 async def test_an_order_that_the_converter_does_not_keep_is_refused():
