@@ -47,7 +47,7 @@ async def show() -> None:
         print(
             f"\n  Home Assistant   {demo.home_assistant.url}/nissan-energy"
             f"\n  login            {demo.login.username}   {demo.login.password}"
-            f"\n  gateway          {demo.house.site_toml.relative_to(ROOT)}, logs in {demo.house.folder.relative_to(ROOT)}/logs"
+            f"\n  gateway          {demo.house.site_toml.relative_to(ROOT)}, logs in .demo/home/logs"
             f"\n  control is on: the gateway steers car and battery. Ctrl-C ends everything.\n"
         )
         await watch(demo)

@@ -34,6 +34,14 @@ class Screen:
         await self.page.goto(self._url + path)
         await self.page.locator(until).first.wait_for(timeout=60_000)
 
+    async def choose(self, section: str, option: str) -> None:
+        """Choose an option of the drop-down in the dashboard's section of that heading, as a person does."""
+        menu = self.page.locator("hui-grid-section", has_text=section).locator(
+            "hui-select-options-card-feature"
+        )
+        await menu.click()
+        await menu.locator("ha-dropdown-item", has_text=option).click()
+
     async def picture(self, name: str, settle_s: float = 2.0) -> None:
         """Take a screenshot once drawing has settled, where pictures are wanted."""
         if self._pictures is not None:

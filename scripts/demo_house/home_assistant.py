@@ -40,7 +40,9 @@ logger:
   default: warning
   logs:
     haffmpeg: fatal
+    homeassistant.components.camera.img_util: fatal
     homeassistant.components.ffmpeg: fatal
+    homeassistant.loader: error
 """
 
 

@@ -75,7 +75,7 @@ async def started(folder: Path) -> AsyncIterator[Demo]:
     began = time.monotonic()
     times_s: dict[str, float] = {}
     ports = keep_ports(folder / "ports.json")
-    house = House(folder, ports["api"], ports["utility"])
+    house = House(folder / "house", folder / "logs", ports["api"], ports["utility"])
     home_assistant = HomeAssistant(
         folder / "home_assistant", ports["home_assistant"], folder / "logs/home_assistant.log"
     )
