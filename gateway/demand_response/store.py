@@ -13,7 +13,7 @@ from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from secrets import token_bytes, token_urlsafe
+from secrets import token_bytes, token_hex
 from uuid import uuid7
 
 from gateway.faults import Ours
@@ -100,7 +100,7 @@ class Store:
 
     def add_utility(self, name: str, utc: datetime) -> tuple[str, str]:
         """Return a new utility's client id and secret; only a hash of the secret is kept."""
-        client_id, secret = f"utility-{uuid7().hex[-12:]}", token_urlsafe(32)
+        client_id, secret = f"utility-{uuid7().hex[-12:]}", token_hex(32)
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO utilities VALUES (?, ?, ?, ?, NULL)",

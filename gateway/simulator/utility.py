@@ -1,6 +1,6 @@
 """A utility that sends calls and collects reports, over OpenADR 3.1; it speaks from its own tables.
 
-python -m gateway.simulator.utility --url https://house:8444/openadr3/3.1.0 --client-id … --client-secret … --fingerprint … \\
+python -m gateway.simulator.utility --url https://house:8444/openadr3/3.1.0 --client-id … --client-secret … --fingerprint …
     limit --import-kw 3 --minutes 5
 """
 
@@ -184,9 +184,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         answer = asyncio.run(_do(arguments))
     except Declined as declined:
-        print(declined, file=sys.stderr)
+        sys.stderr.write(f"{declined}\n")
         return 1
-    print(json.dumps(answer))
+    sys.stdout.write(f"{json.dumps(answer)}\n")
     return 0
 
 
