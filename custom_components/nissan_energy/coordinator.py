@@ -178,6 +178,9 @@ class GatewayFeed:
                 return
             except GatewayClientError as err:
                 self._lose(err)
+            except Exception as err:  # whatever it was, values that stand still must not look alive
+                LOGGER.exception("Following %s failed", self._entry.title)
+                self._lose(err)
             await asyncio.sleep(self._retry_s)
             self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
 
@@ -196,15 +199,11 @@ class GatewayFeed:
             LOGGER.info("%s is back", self._entry.title)
         if returned or before is None:
             clear_connection_issues(self._hass, self._entry)
-        infos = {i: device.info for i, device in view.devices.items()}
-        if (
-            before is None
-            or before.site != view.site
-            or {i: d.info for i, d in before.devices.items()} != infos
-        ):
-            self._register_devices(view.site, infos)
+        if before is None or (before.site, _infos(before)) != (view.site, _infos(view)):
+            self._register_devices(view)
         if before is None or before.faults != view.faults:
-            show_faults(self._hass, self._entry, view.faults, {i: info.name for i, info in infos.items()})
+            names = {device: info.name for device, info in _infos(view).items()}
+            show_faults(self._hass, self._entry, view.faults, names)
         self.site.async_publish(SiteData.of(view))
         live = LiveData(devices=view.devices, decisions=view.decisions)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):
@@ -212,7 +211,7 @@ class GatewayFeed:
             self.live.async_publish(live)
 
     @callback
-    def _lose(self, error: GatewayClientError) -> None:
+    def _lose(self, error: Exception) -> None:
         if self.site.last_update_success:
             LOGGER.info("%s is unavailable: %s", self._entry.title, error)
         raise_connection_issue(self._hass, self._entry, error)
@@ -220,7 +219,7 @@ class GatewayFeed:
         self.site.async_lose(error)
 
     @callback
-    def _register_devices(self, site: Site, infos: Mapping[str, DeviceInfo]) -> None:
+    def _register_devices(self, view: SiteView) -> None:
         """Keep the registry true: the gateway first, then what is behind it, again when a device tells more of itself."""
         registry = dr.async_get(self._hass)
         gateway = registry.async_get_or_create(
@@ -228,14 +227,14 @@ class GatewayFeed:
             identifiers={(DOMAIN, self.serial)},
             manufacturer="Nissan Energy",
             model="Gateway",
-            name=site.name,
+            name=view.site.name,
             serial_number=self.serial,
-            sw_version=site.sw_version,
+            sw_version=view.site.sw_version,
         )
-        for i, info in infos.items():
+        for device, info in _infos(view).items():
             registry.async_get_or_create(
                 config_entry_id=self._entry.entry_id,
-                identifiers={(DOMAIN, f"{self.serial}_{i}")},
+                identifiers={(DOMAIN, f"{self.serial}_{device}")},
                 manufacturer=info.maker or None,
                 model=info.model or None,
                 name=info.name,
@@ -243,3 +242,7 @@ class GatewayFeed:
                 sw_version=info.version or None,
                 via_device_id=gateway.id,
             )
+
+
+def _infos(view: SiteView) -> Mapping[str, DeviceInfo]:
+    return {device: seen.info for device, seen in view.devices.items()}

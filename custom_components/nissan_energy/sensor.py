@@ -18,8 +18,9 @@ from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .client import Decision, DeviceView, PriceSlot, Reason, Sample
-from .coordinator import GatewayFeed, NissanEnergyConfigEntry, SiteData
+from .coordinator import GatewayFeed, NissanEnergyConfigEntry, PushCoordinator, SiteData
 from .entity import (
+    NissanEnergyEntity,
     ReadingEntity,
     SiteEntity,
     follow_devices,
@@ -29,7 +30,7 @@ from .entity import (
     is_steered,
     is_storage,
 )
-from .pace import Band
+from .pace import Band, LiveData
 from .reasons import NOTHING, REASONS, reason_state
 
 PARALLEL_UPDATES = 0
@@ -275,11 +276,31 @@ SITE_SENSORS = (
 )
 
 
+HOUSE_POWER = SensorEntityDescription(
+    key="house_power",
+    device_class=SensorDeviceClass.POWER,
+    state_class=SensorStateClass.MEASUREMENT,
+    native_unit_of_measurement=UnitOfPower.WATT,
+    suggested_display_precision=0,
+)
+
+
+def _house_w(live: LiveData) -> int | None:
+    """Return grid import less all power into devices (the sun's is negative), never below zero."""
+    grid = [view.sample for view in live.devices.values() if is_grid_meter(view)]
+    others = [view.sample for view in live.devices.values() if not is_grid_meter(view)]
+    if not grid or None in grid or None in others:
+        return None
+    into_w = sum(sample.power_w for sample in others if sample)
+    return max(0, round(sum(sample.power_w for sample in grid if sample) - into_w))
+
+
 async def async_setup_entry(
     hass: HomeAssistant, entry: NissanEnergyConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the sensors of the site, and of each device as it appears."""
     async_add_entities(SiteSensor(entry.runtime_data, description) for description in SITE_SENSORS)
+    async_add_entities([HouseSensor(entry.runtime_data)])
     follow_devices(entry, async_add_entities, ReadingSensor, READINGS)
 
 
@@ -301,8 +322,25 @@ class SiteSensor(SiteEntity, SensorEntity):
         return super().native_unit_of_measurement
 
 
-class ReadingSensor(ReadingEntity, SensorEntity):
-    """A sensor of a device, written no oftener than its band allows."""
+class PacedSensor(SensorEntity):
+    """A sensor that is written no oftener than its band allows."""
+
+    _shown_at: datetime | None = None
+
+    def settle(self, new: StateType, band: Band) -> None:
+        """Take ``new`` as the state, unless it is not worth a row in the recorder."""
+        old, now = self._attr_native_value, dt_util.utcnow()
+        if self._shown_at and isinstance(old, int | float) and isinstance(new, int | float):
+            if self.state_class is SensorStateClass.TOTAL_INCREASING and old * DIP < new < old:
+                return
+            if not band.lets_through(old, new, now - self._shown_at):
+                return
+        self._attr_native_value = new
+        self._shown_at = now
+
+
+class ReadingSensor(ReadingEntity, PacedSensor):
+    """A sensor of a device."""
 
     entity_description: ReadingDescription
     _unrecorded_attributes = frozenset({"source"})
@@ -310,8 +348,7 @@ class ReadingSensor(ReadingEntity, SensorEntity):
     def __init__(self, feed: GatewayFeed, description: ReadingDescription, device: str) -> None:
         """Show the first value as it is."""
         super().__init__(feed, description, device)
-        self._shown_at = dt_util.utcnow()
-        self._attr_native_value = description.value(self.view, self.decision)
+        self._measure()
 
     @property
     @override
@@ -323,16 +360,23 @@ class ReadingSensor(ReadingEntity, SensorEntity):
     @override
     def _handle_coordinator_update(self) -> None:
         if self.device in self.coordinator.data.devices:
-            self._settle(self.entity_description.value(self.view, self.decision), dt_util.utcnow())
+            self._measure()
         super()._handle_coordinator_update()
 
-    def _settle(self, new: StateType, now: datetime) -> None:
-        old = self._attr_native_value
-        if isinstance(old, int | float) and isinstance(new, int | float):
-            counts = self.entity_description.state_class is SensorStateClass.TOTAL_INCREASING
-            if counts and old * DIP < new < old:
-                return
-            if not self.entity_description.band.lets_through(old, new, now - self._shown_at):
-                return
-        self._attr_native_value = new
-        self._shown_at = now
+    def _measure(self) -> None:
+        self.settle(self.entity_description.value(self.view, self.decision), self.entity_description.band)
+
+
+class HouseSensor(NissanEnergyEntity[PushCoordinator[LiveData]], PacedSensor):
+    """What the house itself draws: all that comes in, less what goes into battery and car. Unknown while a device is silent."""
+
+    def __init__(self, feed: GatewayFeed) -> None:
+        """Show the first value as it is."""
+        super().__init__(feed, feed.live, HOUSE_POWER)
+        self.settle(_house_w(self.coordinator.data), POWER_BAND)
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        self.settle(_house_w(self.coordinator.data), POWER_BAND)
+        super()._handle_coordinator_update()

@@ -262,6 +262,7 @@ async def test_a_heartbeat_or_a_change_before_the_snapshot_says_nothing() -> Non
         ({"type": "change", "seq": 2, "at": AT, "removed": ["owner"]}, InvalidResponse),
         ({"type": "change", "seq": 2, "at": AT, "set": {"devices": None}}, InvalidResponse),
         (HELLO | {"api_version": 0}, VersionTooOld),
+        (HELLO | {"api_version": "1"}, InvalidResponse),
         (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1001, None), CannotConnect),
         (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 4401, None), AuthFailed),
         (aiohttp.ClientConnectionError("reset"), CannotConnect),

@@ -47,6 +47,7 @@ UNIQUE_IDS = {
         "fault",
         "grid_event",
         "grid_events",
+        "house_power",
         "import_limit",
         "import_price",
         "observing",
@@ -101,6 +102,7 @@ MEASURED = {
     "sensor.garage_reason": ("cheap_hours", "enum", None, None),
     "sensor.garage_held_back_by": ("fuse_l1", "enum", None, None),
     "sensor.garage_stop_cause": ("unknown", None, None, None),
+    "sensor.house_house_power": ("600", "power", "measurement", "W"),
     "sensor.house_import_limit": ("8000", "power", "measurement", "W"),
     "sensor.house_export_limit": ("unknown", "power", "measurement", "W"),
     "sensor.house_import_price": ("0.31", None, "measurement", "EUR/kWh"),
@@ -173,6 +175,18 @@ async def test_power_out_of_a_battery_a_car_and_the_roof_is_positive_and_from_th
     assert state(hass, "sensor.garage_power") == "3000"
     assert state(hass, "binary_sensor.garage_charging") == "off"
     assert state(hass, "sensor.grid_meter_power") == "-4000"
+
+
+async def test_what_the_house_draws_is_unknown_while_a_part_is_silent(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    assert state(hass, "sensor.house_house_power") == "600"  # 300 + 800 + 1500 - 2000
+    roof = device("meter", "Roof", None, id="roof", role="pv")
+    await tell(hass, gateway, devices=gateway.document["devices"] | {"roof": roof})
+    assert state(hass, "sensor.house_house_power") == "unknown"
+    await tell(hass, gateway, devices={})
+    assert state(hass, "sensor.house_house_power") == "unknown"
+    assert state(hass, "sensor.roof_power") == "unavailable"
 
 
 async def test_detail_is_off_until_wanted(hass: HomeAssistant, loaded: MockConfigEntry) -> None:

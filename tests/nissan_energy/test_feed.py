@@ -94,6 +94,22 @@ async def test_a_token_that_is_withdrawn_ends_the_stream_and_starts_pairing_anew
     assert [f["context"]["source"] for f in hass.config_entries.flow.async_progress()] == [SOURCE_REAUTH]
 
 
+async def test_a_mistake_of_our_own_is_logged_and_does_not_freeze_the_values(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    gateway: FakeGateway,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gateway.die(ZeroDivisionError("ours"))
+    await pass_time(hass, freezer, 0)
+    assert available(hass) == 0
+    assert "Following House failed" in caplog.text
+    gateway.broken = None
+    await pass_time(hass, freezer, 6)
+    assert available(hass) > 0
+
+
 async def test_a_new_certificate_is_an_issue_until_the_old_one_is_back(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, loaded: MockConfigEntry, gateway: FakeGateway
 ) -> None:

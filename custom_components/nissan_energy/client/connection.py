@@ -16,7 +16,7 @@ from .errors import (
     InvalidResponse,
     VersionTooOld,
 )
-from .views import GatewayInfo, OwnerSettings, Pairing, Plan, Request, SiteView, changed, read
+from .views import GatewayInfo, Hello, OwnerSettings, Pairing, Plan, Request, SiteView, changed, read
 
 API_VERSION = 1
 """The version of the gateway's API that this client speaks."""
@@ -200,7 +200,7 @@ async def _next_frame(socket: aiohttp.ClientWebSocketResponse) -> Mapping[str, A
         raise CannotConnect("the gateway closed the stream")
     try:
         frame = message.json()
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise InvalidResponse("a frame is no JSON") from err
     if not isinstance(frame, Mapping):
         raise InvalidResponse("a frame is no object")
@@ -211,7 +211,8 @@ def _follow(view: SiteView | None, frame: Mapping[str, Any]) -> SiteView | None:
     """Return the state after ``frame``; frames of a kind that this client does not know change nothing."""
     match frame.get("type"):
         case "hello":
-            _check_version(int(frame.get("api_version", 0)), int(frame.get("api_min_version", 0)))
+            hello = read(Hello, frame)
+            _check_version(hello.api_version, hello.api_min_version)
         case "snapshot":
             return read(SiteView, frame.get("state"))
         case "change" if view is not None:

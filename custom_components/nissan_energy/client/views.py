@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, time
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -27,6 +28,14 @@ class GatewayInfo:
     fingerprint: str
     paired: bool = False
     pairing_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame of a stream."""
+
+    api_version: int
+    api_min_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +268,14 @@ class SiteView:
     grid_events: tuple[GridEvent, ...] = ()
 
 
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+
+
 def read[T](kind: type[T], value: object) -> T:
     """Return parsed JSON as ``kind``. Raises InvalidResponse."""
     try:
         result: T = _reader(kind)(value)
-    except (AttributeError, KeyError, TypeError, ValueError) as err:
+    except UNREADABLE as err:
         raise InvalidResponse(f"this is no {kind.__name__}: {err!r}") from err
     return result
 
@@ -286,8 +298,8 @@ def changed(view: SiteView, change: Mapping[str, Any]) -> SiteView:
             if part not in parts:
                 continue
             new[part] = _without(new.get(part, getattr(view, part)), item) if item else _default(part)
-        return replace(view, **new, seq=int(change["seq"]), at=datetime.fromisoformat(change["at"]))
-    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        return replace(view, **new, seq=_integer(change["seq"]), at=datetime.fromisoformat(change["at"]))
+    except UNREADABLE as err:
         raise InvalidResponse(f"this is no change: {err!r}") from err
 
 
@@ -327,15 +339,21 @@ def _text(value: object) -> str:
     return value
 
 
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no integer")
+    return value
+
+
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise TypeError(f"{value!r} is no number")
     return float(value)
 
 
 _SCALARS: Mapping[Any, Callable[[Any], Any]] = {
     bool: _boolean,
-    int: int,
+    int: _integer,
     float: _number,
     str: _text,
     datetime: datetime.fromisoformat,
