@@ -126,7 +126,8 @@ class ChademoEvse:
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    await self.release()
+                    if not self._released:
+                        await self.release()
         finally:
             self._sink = None
 
