@@ -40,7 +40,7 @@ class Screen:
             "hui-select-options-card-feature"
         )
         await menu.click()
-        await menu.locator("ha-dropdown-item", has_text=option).click()
+        await menu.get_by_role("menuitem", name=option, exact=True).click()
 
     async def picture(self, name: str, settle_s: float = 2.0) -> None:
         """Take a screenshot once drawing has settled, where pictures are wanted."""

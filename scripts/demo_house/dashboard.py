@@ -142,7 +142,7 @@ def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[C
         [
             *page.gauge(charge),
             *state,
-            *page.tile(("sensor", "battery_power", device), "To the house", "mdi:flash", color),
+            *page.tile(("sensor", "battery_power", device), "Gives", "mdi:flash", color),
             *page.tile(("switch", "discharge_allowed", device), "May give", "mdi:home-export-outline", color),
             *page.tile(("select", "charge_mode", device), "What to do", "mdi:tune", color, _CHOICE, **_WIDE),
             *page.tile(
