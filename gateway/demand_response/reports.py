@@ -6,6 +6,7 @@ restart repeats nothing.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from gateway.demand_response.arbiter import Consent, Reading, status
 from gateway.demand_response.openadr3.objects import Descriptor, Event, Interval, Report, parse_report
@@ -25,6 +26,7 @@ PATIENCE = timedelta(minutes=5)
 """How long a missing measurement is waited for before the interval is reported as missing."""
 
 MOST_INTERVALS = 1000
+_MOST_SLOTS = 1000
 _SHORTEST = timedelta(seconds=1)
 _REFUSALS = ("IDLE_OPTED_OUT", "RUNNING_OPTED_OUT")
 
@@ -37,13 +39,11 @@ def usage_due(reading: Reading, report: Body | None, utc: datetime) -> list[Slot
     since = max(reported_until(report), call.created_at)
     until = min(utc, call.withdrawn_at or FOREVER)
     due: list[Slot] = []
-    for slot in schedule.between(since, until):
+    for slot in islice(schedule.between(since, until), _MOST_SLOTS):
         starts_at = max(slot.starts_at, since)
         ends_at = min(slot.ends_at, call.withdrawn_at or FOREVER)
         if ends_at <= utc and ends_at - starts_at >= _SHORTEST:
             due.append(Slot(starts_at, ends_at, slot.interval_id, ()))
-        if len(due) == MOST_INTERVALS:
-            break
     return due
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,13 +29,14 @@ from gateway.model import GridEvent, GridWindow
 LOGGER = logging.getLogger(__name__)
 
 _WATCH_PERIOD_S = 1.0
+_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 
 class DemandResponse:
     """Utilities' calls from the wire to windows. ``changed`` is called when ``windows`` or ``events`` would answer anew.
 
     ``usage_wh`` gives the site's imported energy between two instants, None while it is not known. ``host`` is the name under
-    which utilities reach us, where ``bind`` does not tell it.
+    which utilities reach us: by default ``bind``, or this machine's name when that is any address.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class DemandResponse:
         self._tls = tls
         self._bind = bind
         self._port = port
-        self._host = host or bind
+        self._host = host or (socket.gethostname() if bind in _ANY_ADDRESS else bind)
         self._usage_wh = usage_wh
         self._changed = changed
         self._utc = utc
@@ -63,6 +65,7 @@ class DemandResponse:
             (stored.parent, str(stored.body.get("reportName"))): stored
             for stored in self._store.all_of(Kind.REPORT, utc())
         }
+        self._finished: dict[str, Reading] = {}
         self._consent = Consent()
         self._seen: object = None
         self._load()
@@ -148,8 +151,9 @@ class DemandResponse:
         """Write the reports that are due and tell of what time alone has changed; called every second by ``run``."""
         utc = self._utc()
         try:
-            for reading in tuple(self._readings.values()):
-                self._report(reading, utc)
+            for call_id, reading in self._readings.items():
+                if self._finished.get(call_id) is not reading and self._report(reading, utc):
+                    self._finished[call_id] = reading
         except Unstorable as error:
             LOGGER.error("reports cannot be stored: %s", error)
         seen = (self.windows(utc), self.events(utc))
@@ -174,14 +178,17 @@ class DemandResponse:
                 known = read(_call(stored, program, names.get(stored.client_id, stored.client_id)))
             readings[stored.id] = known
         self._readings = readings
+        self._finished = {call_id: known for call_id, known in self._finished.items() if call_id in readings}
         self._consent = Consent(self._market_allowed, self._store.opt_outs())
 
-    def _report(self, reading: Reading, utc: datetime) -> None:
+    def _report(self, reading: Reading, utc: datetime) -> bool:
+        """Write what is due on one call; True when nothing can follow."""
         told = self._told(reading, USAGE)
         if due := usage_due(reading, told, utc):
             self._tell(reading, USAGE, usage_report(reading, told, due, self._usage_wh, utc), utc)
         told = self._told(reading, OPERATING_STATE)
         self._tell(reading, OPERATING_STATE, refusal_report(reading, told, self._consent, utc), utc)
+        return not due and reading.over(utc)
 
     def _told(self, reading: Reading, name: str) -> Body | None:
         stored = self._reports.get((reading.call.id, name))

@@ -78,13 +78,14 @@ class Store:
     def __init__(self, state_dir: Path) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         path = state_dir / "demand_response.sqlite"
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
+            self._db.close()
             raise Unstorable(f"{path}: {error}") from error
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,22 +71,27 @@ class House:
 
 
 @pytest.fixture
-def open_house(tmp_path: Path) -> Callable[[], House]:
-    def opened(clock: list[datetime] | None = None) -> House:
+def open_house(tmp_path: Path) -> Iterator[Callable[[], House]]:
+    opened: list[House] = []
+
+    def make(clock: list[datetime] | None = None) -> House:
         clock = [NOON] if clock is None else clock
         room = DemandResponse(
             tmp_path,
             None,
             "127.0.0.1",
             0,
-            usage_wh=lambda start, end: house.usage_wh,
-            changed=lambda: house.changes.append(clock[0]),
+            usage_wh=lambda start, end: made.usage_wh,
+            changed=lambda: made.changes.append(clock[0]),
             utc=lambda: clock[0],
         )
-        house = House(room, clock)
-        return house
+        made = House(room, clock)
+        opened.append(made)
+        return made
 
-    return opened
+    yield make
+    for each in opened:
+        each.room.close()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ JSON = st.recursive(
 def test_any_json_becomes_an_object_or_a_problem_that_says_why(raw: object) -> None:
     for parse in (parse_event, parse_program, parse_report):
         parsed = parse(raw)
-        assert isinstance(parsed, Event | Program | Report) or (isinstance(parsed, Problem) and parsed.reason)
+        assert parsed.reason if isinstance(parsed, Problem) else isinstance(parsed, Event | Program | Report)
 
 
 @given(st.binary(max_size=200))

@@ -1,7 +1,10 @@
 import asyncio
 import json
+import socket
+import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +78,19 @@ def test_a_call_withdrawn_in_its_middle_is_reported_for_the_part_delivered(house
     assert told(house, made, "USAGE") == [("USAGE", 0.5)]
     body = house.room._store.owned(Kind.REPORT, "u")[0].body
     assert '"duration": "PT1200S"' in json.dumps(body)
+
+
+def test_endless_intervals_too_short_for_a_meter_cost_nothing(house: House) -> None:
+    made = call(house, asking(3, 2, duration="PT0.000001S") | {"duration": "P9999Y"})
+    house.pass_time(days=1)
+    assert told(house, made, "USAGE") == []
+    assert len(house.room.windows(house.clock[0])) <= 1024
+
+
+def test_an_address_for_utilities_is_never_any_address(tmp_path: Path) -> None:
+    room = DemandResponse(tmp_path, None, "0.0.0.0", 8444, lambda start, end: None, lambda: None)
+    assert room.vtn_url == f"http://{socket.gethostname()}:8444/openadr3/3.1.0"
+    room.close()
 
 
 def test_opting_out_stops_the_market_is_reported_and_can_be_taken_back(house: House) -> None:
@@ -153,3 +169,43 @@ async def test_the_simulated_utility_calls_cancels_and_collects(house: House) ->
             async with simulated.Utility(url, client_id, "wrong", trust=True):
                 pass
         serving.cancel()
+
+
+PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from gateway.demand_response.room import DemandResponse
+
+async def main() -> None:
+    room = DemandResponse(Path(sys.argv[1]), None, "127.0.0.1", 0, lambda start, end: None, lambda: None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(room.run())
+        while ":0/" in room.vtn_url:
+            await asyncio.sleep(0.01)
+        print(room.vtn_url, *room.add_utility("DSO"), flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_call_that_was_answered_is_in_force_after_sigkill(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROCESS,
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    try:
+        assert process.stdout
+        url, client_id, secret = (await process.stdout.readline()).decode().split()
+        async with simulated.Utility(url, client_id, secret, trust=True) as utility:
+            now = datetime.now(UTC)
+            made = await utility.call({"IMPORT_CAPACITY_LIMIT": 3.0}, now, timedelta(minutes=5))
+    finally:
+        process.kill()
+        await process.wait()
+    room = DemandResponse(tmp_path, None, "127.0.0.1", 0, lambda start, end: None, lambda: None)
+    assert [(w.event_id, w.value) for w in room.windows(now)] == [(made, 3000.0)]
+    room.close()

@@ -3,6 +3,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from tests.gateway.demand_response.conftest import NOON
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path)
+    yield store
+    store.close()
 
 
 def test_only_a_hash_of_the_secret_is_kept(store: Store, tmp_path: Path) -> None:
@@ -67,11 +71,8 @@ def test_who_did_what_is_kept(store: Store, tmp_path: Path) -> None:
     made = store.create(Kind.EVENT, client_id, "p", {}, NOON)
     store.delete(made, NOON)
     store.set_opt_out(made.id, out=True, utc=NOON)
-    rows = (
-        sqlite3.connect(tmp_path / "demand_response.sqlite")
-        .execute("SELECT who, action FROM audit")
-        .fetchall()
-    )
+    with closing(sqlite3.connect(tmp_path / "demand_response.sqlite")) as db:
+        rows = db.execute("SELECT who, action FROM audit").fetchall()
     assert rows == [
         ("owner", "add utility"),
         (client_id, "create EVENT"),
@@ -107,6 +108,8 @@ sys.stdin.read()
         assert process.stdout
         made = process.stdout.readline().strip()
         os.kill(process.pid, signal.SIGKILL)
-    found = Store(tmp_path).find(Kind.EVENT, "u", made)
+    store = Store(tmp_path)
+    found = store.find(Kind.EVENT, "u", made)
+    store.close()
     assert found is not None
     assert found.body == {"a": 1}
