@@ -69,7 +69,7 @@ class Loop:
         self._report(outcome.faults, now)
         elapsed_s, self._last_at = now - self._last_at, now
         if not snapshot.wishes.owner.control_on:
-            self._setpoints.clear()
+            self._let_go(now)
             self._state.decide(_observed(d) for d in outcome.decisions)
             return
         admitted = {
@@ -79,6 +79,12 @@ class Loop:
         self._state.decide(_held(d, self._setpoints[d.device]) for d in outcome.decisions)
         for device, setpoint in self._setpoints.items():
             self._actuators[device].apply(setpoint)
+
+    def _let_go(self, now: float) -> None:
+        """Control was turned off: end the leases at once instead of letting them run out."""
+        for device, setpoint in self._setpoints.items():
+            self._actuators[device].apply(replace(setpoint, power_w=0.0, expires_at=now, engage=False))
+        self._setpoints.clear()
 
     async def run(self) -> None:
         """Tick until cancelled."""

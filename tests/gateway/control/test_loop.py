@@ -170,6 +170,18 @@ def test_until_control_is_on_nothing_is_commanded_but_the_wish_is_shown():
     assert plant.decision("battery").wanted_w < -500.0
 
 
+def test_turning_control_off_ends_the_leases_at_once():
+    plant = Plant(lambda now: 2600.0)
+    plant.run(5.0)
+    plant.state.wishes = Wishes(OwnerSettings(control_on=False))
+    plant.run(0.2)
+    assert plant.battery.applied[-1].power_w == 0.0
+    assert not plant.car.applied[-1].engage
+    count = len(plant.battery.applied)
+    plant.run(2.0)
+    assert len(plant.battery.applied) == count
+
+
 def test_every_setpoint_is_a_lease_that_is_renewed_each_tick():
     plant = Plant(lambda now: 2600.0)
     plant.run(5.0)

@@ -58,8 +58,8 @@ class Scene:
 
     async def sample(self, device: str) -> dict[str, Any]:
         """The gateway's fresh sample of a device, empty when there is none."""
-        entry = (await self.state())["devices"][device]
-        return (entry["sample"] or {}) if entry["available"] else {}
+        entry = (await self.state())["devices"].get(device)
+        return (entry["sample"] or {}) if entry and entry["available"] else {}
 
     async def faults(self) -> set[str]:
         """Codes of the raised faults."""
@@ -78,6 +78,11 @@ class Scene:
 
     async def control(self, **more: Any) -> None:
         """Turn control on and wait for a charging session."""
+
+        async def measured() -> bool:
+            return bool(await self.sample("grid") and await self.sample("battery") and await self.sample("garage"))
+
+        await self.until(measured, 30)
         await self.owner.ask("PATCH", "owner", {"control_on": True, **more})
         await self.until(self.ready, 60)
 
