@@ -74,6 +74,8 @@ class Services:
                     tasks.create_task(self._calls.run())
         finally:
             self._journal.close()
+            if self._calls is not None:
+                self._calls.close()
 
     async def _follow(self) -> None:
         """Keep the link: wishes down as soon as they change, reports up; reconnect when the fast path restarts."""

@@ -28,7 +28,9 @@ class Scene:
         command = ("-m", "gateway", "run", str(self.folder / "site.toml"))
         api = self.folder / "state/api.json"
         api.unlink(missing_ok=True)
-        self.gateway = await self._stack.enter_async_context(process(*command, log=self.folder / "gateway.log"))
+        self.gateway = await self._stack.enter_async_context(
+            process(*command, log=self.folder / "gateway.log")
+        )
         if not hasattr(self, "owner"):
             self.owner = await self._stack.enter_async_context(owner(self.folder / "state"))
         else:
@@ -80,7 +82,9 @@ class Scene:
         """Turn control on and wait for a charging session."""
 
         async def measured() -> bool:
-            return bool(await self.sample("grid") and await self.sample("battery") and await self.sample("garage"))
+            return bool(
+                await self.sample("grid") and await self.sample("battery") and await self.sample("garage")
+            )
 
         await self.until(measured, 30)
         await self.owner.ask("PATCH", "owner", {"control_on": True, **more})
