@@ -6,14 +6,17 @@ Modbus TCP. Everything listens on 127.0.0.1 and keeps its state in .demo/. Ctrl-
 
 import argparse
 import asyncio
-import shutil
 import signal
 import sys
 from pathlib import Path
 
+from demo_house.dashboard import URL_PATH
 from demo_house.live import watch
 from demo_house.processes import ROOT, DemoError
 from demo_house.start import started
+
+ENDED_EARLY = 130
+"""Exit status of a check that somebody interrupted."""
 
 
 def arguments() -> argparse.Namespace:
@@ -22,7 +25,7 @@ def arguments() -> argparse.Namespace:
         "scripts/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="forget earlier runs: new owner, new pairing, new history"
+        "--fresh", action="store_true", help="forget earlier runs: new login, pairing and history"
     )
     parser.add_argument(
         "--check",
@@ -38,17 +41,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--screenshots", type=Path, metavar="DIR", help="with --check: put pictures of the pages there"
     )
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="keep everything there (default: .demo/home or .demo/check)"
+    )
     return parser.parse_args()
 
 
-async def show() -> None:
+async def show(folder: Path, *, fresh: bool) -> None:
     """Run the demo for a person, until Ctrl-C."""
-    async with started(ROOT / ".demo/home") as demo:
+    async with started(folder, fresh=fresh) as demo:
         print(
-            f"\n  Home Assistant   {demo.home_assistant.url}/nissan-energy"
+            f"\n  Home Assistant   {demo.home_assistant.url}/{URL_PATH}"
             f"\n  login            {demo.login.username}   {demo.login.password}"
-            f"\n  gateway          {demo.house.site_toml.relative_to(ROOT)}, logs in .demo/home/logs"
-            f"\n  control is on: the gateway steers car and battery. Ctrl-C ends everything.\n"
+            f"\n  gateway          {demo.house.site_toml}"
+            f"\n  logs             {folder / 'logs'}"
+            f"\n  Control is on: the gateway steers car and battery. Ctrl-C ends everything.\n"
         )
         await watch(demo)
 
@@ -58,22 +65,33 @@ async def main(options: argparse.Namespace) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    folder: Path = options.state or ROOT / ".demo" / ("check" if options.check else "home")
     if options.check:
         from demo_house.check import check
 
-        return await check(ROOT / ".demo/check", options.seconds, options.screenshots)
-    if options.fresh:
-        shutil.rmtree(ROOT / ".demo/home", ignore_errors=True)
-    await show()
+        return await check(folder, options.seconds, options.screenshots)
+    await show(folder, fresh=options.fresh)
     return 0
 
 
-if __name__ == "__main__":
+def run(options: argparse.Namespace) -> int:
+    """Return the exit status; what a person can mend is told in one line."""
     try:
-        sys.exit(asyncio.run(main(arguments())))
+        return asyncio.run(main(options))
     except KeyboardInterrupt, asyncio.CancelledError:
         print("\nended")
-    except DemoError as error:
-        sys.exit(f"\n{error}")
-    except ExceptionGroup as errors:
-        sys.exit("\n".join(str(error) for error in errors.exceptions))
+        return ENDED_EARLY if options.check else 0
+    except (DemoError, ExceptionGroup) as error:
+        mendable, bug = ExceptionGroup("", [error]).split(DemoError)
+        if bug is not None:
+            raise
+        print(f"\n!!! {_first(mendable)}", file=sys.stderr)
+        return 1
+
+
+def _first(error: BaseException | None) -> BaseException | None:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+if __name__ == "__main__":
+    sys.exit(run(arguments()))

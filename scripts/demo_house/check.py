@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import shutil
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -221,10 +220,9 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
 
 
 async def check(folder: Path, seconds: float, pictures: Path | None) -> int:
-    """Run the demo from nothing, every check in it, and print one line of JSON last; return the exit status."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Run the demo and every check in it, and print one line of JSON last; return the exit status."""
     results: dict[str, str] = {}
-    async with started(folder) as demo, open_screen(demo.session, pictures) as screen:
+    async with started(folder, fresh=True) as demo, open_screen(demo.session, pictures) as screen:
         bench = Bench(demo, screen, seconds)
         for one in CHECKS:
             print(f"    {(one.__doc__ or '').splitlines()[0]}", flush=True)

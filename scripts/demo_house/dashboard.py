@@ -91,7 +91,9 @@ _TREND = {"type": "trend-graph", "hours_to_show": 0.5}
 _SLIDER = {"type": "numeric-input", "style": "slider"}
 _CHOICE = {"type": "select-options"}
 _TOGGLE = {"type": "toggle"}
-_WIDE = {"grid_options": {"columns": 12}}
+_WIDE = _HALF = {"grid_options": {"columns": 12}}
+"""The whole width of a plain section, half of one that spans two columns."""
+_THIRD = {"grid_options": {"columns": 8}}
 
 
 def _badges(page: _Page) -> list[Card]:
@@ -122,11 +124,11 @@ def _now(page: _Page) -> Card:
     return _section(
         _heading("Power now", "mdi:flash"),
         [
-            *page.tile(GRID_POWER, "From the grid", "mdi:transmission-tower", "blue", _TREND),
-            *page.tile(("sensor", "house_power", SITE), "House", "mdi:home", "purple", _TREND),
-            *page.tile(SUN_POWER, "From the sun", "mdi:solar-power", "amber", _TREND),
-            *page.tile(CAR_POWER, "From the car", "mdi:car-electric", "teal", _TREND),
-            *page.tile(BATTERY_POWER, "From the battery", "mdi:home-battery", "pink", _TREND),
+            *page.tile(GRID_POWER, "From the grid", "mdi:transmission-tower", "blue", _TREND, **_HALF),
+            *page.tile(("sensor", "house_power", SITE), "House", "mdi:home", "purple", _TREND, **_HALF),
+            *page.tile(SUN_POWER, "From the sun", "mdi:solar-power", "amber", _TREND, **_THIRD),
+            *page.tile(CAR_POWER, "From the car", "mdi:car-electric", "teal", _TREND, **_THIRD),
+            *page.tile(BATTERY_POWER, "From the battery", "mdi:home-battery", "pink", _TREND, **_THIRD),
             {"type": "power-sankey", "grid_options": {"columns": "full", "rows": 4}},
             *page.graph(0.5, powers, grid_options={"columns": "full", "rows": 4}),
         ],
@@ -149,8 +151,11 @@ def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[C
                 ("number", "target_soc", device), "Charge to", "mdi:battery-arrow-up", "green", _SLIDER
             ),
             *page.tile(("number", "floor_soc", device), floor, "mdi:battery-lock", "orange", _SLIDER),
-            *page.tile(("sensor", "reason", device), "Why", "mdi:comment-question", "grey"),
-            *page.tile(("sensor", "limiter", device), "Held back by", "mdi:arrow-collapse-down", "grey"),
+            *page.tile(("sensor", "reason", device), "Why", "mdi:comment-question", "grey", **_WIDE),
+            *page.tile(
+                ("sensor", "limiter", device), "Held back by", "mdi:arrow-collapse-down", "grey", **_WIDE
+            ),
+            *page.tile(("time", "departure", device), "Leaves at", "mdi:clock-out", color, **_WIDE),
         ],
     )
 
@@ -186,7 +191,6 @@ def _rules(page: _Page) -> Card:
             *page.tile(
                 ("button", "opt_out", SITE), "Leave the call", "mdi:exit-run", "orange", hide_state=True
             ),
-            *page.tile(("time", "departure", CAR), "Leaf leaves at", "mdi:clock-out", "teal"),
             *page.tile(("sensor", "export_price", SITE), "Paid for export", "mdi:cash-plus", "blue"),
         ],
     )
@@ -206,7 +210,7 @@ def _lately(page: _Page) -> Card:
                 ((CAR_CHARGE, "Car"), (BATTERY_CHARGE, "Battery")),
                 grid_options={"columns": "full", "rows": 4},
             ),
-            *page.log(2, [*told, ("binary_sensor", "plugged", CAR), ("binary_sensor", "grid_event", SITE)]),
+            *page.log(1, [*told, ("binary_sensor", "plugged", CAR), ("binary_sensor", "grid_event", SITE)]),
         ],
     )
 

@@ -167,6 +167,14 @@ class Session:
             await asyncio.sleep(0.2)
         return state
 
+    async def until_running(self, within_s: float = 60) -> None:
+        """Wait until everything has been set up once. Raises DemoError."""
+        deadline = time.monotonic() + within_s
+        while (state := (await self.rest("GET", "config"))["state"]) != "RUNNING":
+            if time.monotonic() > deadline:
+                raise DemoError(f"Home Assistant is {state} after {within_s:g} s")
+            await asyncio.sleep(0.1)
+
     async def _open(self) -> aiohttp.ClientWebSocketResponse:
         opened = await self._http.ws_connect(f"{self.url}/api/websocket", max_msg_size=0)
         await opened.receive_json(timeout=30)

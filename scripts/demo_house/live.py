@@ -1,6 +1,7 @@
 """One line of the house for a person at a terminal."""
 
 import asyncio
+import shutil
 import sys
 from datetime import datetime
 from typing import Any
@@ -40,5 +41,8 @@ async def watch(demo: Demo) -> None:
             for device in (CAR, BATTERY)
         }
         text = line(truth, {device: reason.replace("_", " ") for device, reason in reasons.items()})
-        print(f"\r\x1b[K{text}" if in_place else text, end="" if in_place else "\n", flush=True)
+        if in_place:
+            print(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+        else:
+            print(text, flush=True)
         await asyncio.sleep(1 if in_place else 5)

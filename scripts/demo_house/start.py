@@ -1,9 +1,9 @@
 """Starts everything in the right order, each part as soon as it can, and ends it in the opposite one."""
 
 import asyncio
-import contextlib
 import fcntl
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -17,6 +17,7 @@ from .house import ApiAddress, ControlPort, House
 from .processes import DemoError, free_port
 from .provisioning import furnish, keep_login, pair, turn_control_on
 
+PORTS_FILE, LOGIN_FILE = "ports.json", "login.json"
 PORTS = {"home_assistant": 18123, "api": 18443, "utility": 18444}
 
 EXPECTED: tuple[Key, ...] = (
@@ -70,17 +71,19 @@ def step(text: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[Demo]:
+async def started(folder: Path, *, fresh: bool) -> AsyncIterator[Demo]:
     """Run the whole demo, keeping its state in ``folder``. Raises DemoError. Ends only what it started."""
     began = time.monotonic()
     times_s: dict[str, float] = {}
-    ports = keep_ports(folder / "ports.json")
-    house = House(folder / "house", folder / "logs", ports["api"], ports["utility"])
-    home_assistant = HomeAssistant(
-        folder / "home_assistant", ports["home_assistant"], folder / "logs/home_assistant.log"
-    )
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone(folder / "lock"))
+        stack.enter_context(_alone(folder))
+        if fresh:
+            _forget(folder)
+        ports = keep_ports(folder / PORTS_FILE)
+        house = House(folder / "house", folder / "logs", ports["api"], ports["utility"])
+        home_assistant = HomeAssistant(
+            folder / "home_assistant", ports["home_assistant"], folder / "logs/home_assistant.log"
+        )
         for child in (house.simulator, house.gateway, home_assistant.child):
             stack.push_async_callback(child.stop)
         async with asyncio.TaskGroup() as starts:
@@ -92,9 +95,10 @@ async def started(folder: Path) -> AsyncIterator[Demo]:
             times_s["gateway"] = time.monotonic() - began
             await shown
         times_s["home_assistant"] = time.monotonic() - began
-        login = keep_login(folder / "login.json")
+        login = keep_login(folder / LOGIN_FILE)
         session = await stack.enter_async_context(log_in(home_assistant.url, login))
         with step("Pairing, entities, dashboard"):
+            await session.until_running()
             paired_now = await pair(session, house, api)
             catalog = await expected_entities(session)
             await furnish(session, catalog)
@@ -129,16 +133,23 @@ def keep_ports(path: Path) -> dict[str, int]:
     ports = {name: free_port(kept.get(name, preferred)) for name, preferred in PORTS.items()}
     if kept and ports["api"] != kept["api"]:
         raise DemoError(f"port {kept['api']} is taken: end what listens there, or begin anew with --fresh")
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(ports), encoding="utf8")
     return ports
 
 
+def _forget(folder: Path) -> None:
+    for kept in ("home_assistant", "house", "logs"):
+        shutil.rmtree(folder / kept, ignore_errors=True)
+    for kept in (PORTS_FILE, LOGIN_FILE):
+        (folder / kept).unlink(missing_ok=True)
+
+
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w", encoding="utf8") as lock:
-        with contextlib.suppress(OSError):
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf8") as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-            return
-        raise DemoError(f"another demo runs in {path.parent}")
+        except OSError:
+            raise DemoError(f"another demo runs in {folder}") from None
+        yield
