@@ -116,6 +116,15 @@ class Owner:
             answer.raise_for_status()
             return await answer.json() if answer.content_length else None
 
+    async def follow(self) -> None:
+        """Read the stream of changes until cancelled, as Home Assistant does."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        async with self._session.ws_connect(
+            f"{self._address}/v1/ws", headers=headers, ssl=self._tls
+        ) as stream:
+            async for _message in stream:
+                pass
+
     async def find(self, state: Path) -> None:
         """Read the gateway's address again: it may have started anew."""
         address = json.loads((state / "api.json").read_text(encoding="utf-8"))
