@@ -176,13 +176,14 @@ async def utility_call(bench: Bench) -> None:
 async def unplugging(bench: Bench) -> None:
     """Unplugging the car is known in Home Assistant within seconds; plugged in again, it carries the house again."""
     plugged = bench.entity("binary_sensor", "plugged", CAR)
+    charger = bench.entity("sensor", "charger_state", CAR)
     began = time.monotonic()
     await bench.demo.control_port.do("unplug")
     await bench.demo.session.until(plugged, lambda state: state == "off", 15)
     bench.note(unplug_shown_s=round(time.monotonic() - began, 2))
+    await bench.demo.session.until(charger, lambda state: state == "unplugged", 15)
     await bench.demo.control_port.do("plug")
     await bench.demo.session.until(plugged, lambda state: state == "on", 20)
-    charger = bench.entity("sensor", "charger_state", CAR)
     await bench.demo.session.until(charger, lambda state: state == "ready", 60)
 
 
