@@ -24,7 +24,7 @@ from gateway.state import SiteState
 LOGGER = logging.getLogger(__name__)
 
 PERIOD_S = 0.1
-EARLY_GAP_S = 0.02
+EARLY_GAP_S = 0.005
 """An early tick comes no sooner than this after the last one, however fast the meter is."""
 OVERRUN_HOLD_S = 60.0
 SETTLE_S = 5.0
@@ -114,10 +114,11 @@ class Loop:
     async def _on_sample(self) -> None:
         while True:
             await self._state.fresh_grid.wait()
+            too_soon_s = self._last_at + EARLY_GAP_S - self._monotonic()
+            if too_soon_s > 0:
+                await asyncio.sleep(too_soon_s)
             self._state.fresh_grid.clear()
-            now = self._monotonic()
-            if now - self._last_at >= EARLY_GAP_S:
-                self.tick(now)
+            self.tick(self._monotonic())
 
     def _watch(self, now: float, expirations: int) -> None:
         if expirations > 1:

@@ -10,10 +10,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .house_and_gateway import Owner, ask_house, cpu_s, family, house, owner, process, rss_mib, tapped, until
+from .house_and_gateway import (
+    Owner,
+    ask_house,
+    be_an_instrument,
+    cpu_s,
+    family,
+    house,
+    owner,
+    process,
+    rss_mib,
+    tapped,
+    until,
+)
 
 REQUESTS_PER_S = 15.0
 LOW_W, HIGH_W = 900.0, 3300.0
+ALONE = {"garage": {"discharge_allowed": False}, "battery": {"floor_soc_pct": 5.0}}
+"""The battery follows the load by itself, so that each step must show on its wire; the car's session stays open."""
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -29,13 +43,15 @@ async def measure(seconds: float, *, loaded: bool) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="nissan-energy-bench-"))
     try:
         async with house(folder) as endpoints, tapped(endpoints, folder) as (passed, site):
+            await ask_house(endpoints, do="set_load", w=LOW_W)
+            be_an_instrument(endpoints["pid"])
             started_at = time.monotonic()
             command = ("-m", "gateway", "run", str(site))
             async with (
                 process(*command, log=folder / "gateway.log") as gateway,
                 owner(folder / "state") as client,
             ):
-                await client.ask("PATCH", "owner", {"control_on": True})
+                await client.ask("PATCH", "owner", {"control_on": True, "devices": ALONE})
                 await until(lambda: passed.battery_writes, 30, "no setpoint reached the battery")
                 start_s = passed.battery_writes[0] - started_at
                 await _settle(client)
@@ -62,15 +78,15 @@ async def _observe(
         seen.clear()
     (state / "tick_lateness.json").unlink(missing_ok=True)
     used_s, began_at = cpu_s(pids), time.monotonic()
-    step = 0
+    steps: list[float] = []
     while time.monotonic() - began_at < seconds:
-        step += 1
-        await ask_house(endpoints, do="set_load", w=HIGH_W if step % 2 else LOW_W)
-        await asyncio.sleep(1.5 + 0.137 * (step % 7))  # no multiple of any period on the wire
+        steps.append(time.monotonic())
+        await ask_house(endpoints, do="set_load", w=HIGH_W if len(steps) % 2 else LOW_W)
+        await asyncio.sleep(1.5 + 0.137 * (len(steps) % 7))  # no multiple of any period on the wire
     elapsed_s = time.monotonic() - began_at
     await until((state / "tick_lateness.json").exists, 15, "no lateness was written")
     ticks = json.loads((state / "tick_lateness.json").read_text(encoding="utf-8"))
-    reactions, jitter = passed.reactions_ms(), passed.jitter_ms()
+    reactions, jitter = passed.reactions_ms(steps), passed.jitter_ms()
     return {
         "tick_lateness_p50_ms": round(ticks["p50_ms"], 3),
         "tick_lateness_p99_ms": round(ticks["p99_ms"], 3),

@@ -20,9 +20,7 @@ async def soak(seconds: float, *house_options: str) -> dict[str, Any]:
     """Run a house and a gateway for ``seconds`` and return what a long run shows."""
     folder = Path(tempfile.mkdtemp(prefix="nissan-energy-soak-"))
     try:
-        async with house(
-            folder, "--port-base", "0", "--api-port", "0", "--utility-port", "0", *house_options
-        ) as endpoints:
+        async with house(folder, *house_options) as endpoints:
             command = ("-m", "gateway", "run", str(folder / "site.toml"))
             async with (
                 process(*command, log=folder / "gateway.log") as gateway,

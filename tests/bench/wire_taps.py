@@ -8,6 +8,7 @@ import time
 import tty
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 METER_TOTAL_REGISTER = 52
@@ -23,13 +24,17 @@ class Passed:
     battery_writes: list[float] = field(default_factory=list)
     chademo_status: list[float] = field(default_factory=list)
 
-    def reactions_ms(self, longest_s: float = 1.0) -> list[float]:
-        """Return, for each jump that the meter showed, how long until the next setpoint was written."""
+    def reactions_ms(self, steps: list[float]) -> list[float]:
+        """Return, for each step of the load, the time from the meter's first answer that shows it to the next write.
+
+        Later jumps of the same step are the devices' own doing and need no answer.
+        """
         found = []
-        for changed_at in self.meter_changes:
-            after = [w for w in self.battery_writes if changed_at <= w < changed_at + longest_s]
-            if after:
-                found.append((after[0] - changed_at) * 1000)
+        for step, following in zip(steps, [*steps[1:], inf], strict=True):
+            shown_at = next((m for m in self.meter_changes if step <= m < following), None)
+            if shown_at is not None:
+                answered = next((w for w in self.battery_writes if shown_at <= w < following), None)
+                found.append(inf if answered is None else (answered - shown_at) * 1000)
         return found
 
     def jitter_ms(self, period_s: float = 0.1) -> list[float]:

@@ -123,8 +123,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
-        options = ("--port-base", "0", "--api-port", "0", "--utility-port", "0", "--time-of-day", "12:00")
-        endpoints = await stack.enter_async_context(house(tmp_path, *options))
+        endpoints = await stack.enter_async_context(house(tmp_path, "--time-of-day", "12:00"))
         built = Scene(endpoints, tmp_path, stack)
         await built.start_gateway()
         yield built
