@@ -195,7 +195,6 @@ async def pages(bench: Bench) -> None:
         ("device", f"/config/devices/device/{car.device_id}", "ha-device-entities-card"),
         ("integration", f"/config/integrations/integration/{DOMAIN}", "ha-config-entry-row"),
         ("energy", "/energy/overview", "hui-energy-distribution-card"),
-        ("energy_now", "/energy/now", "hui-power-sources-graph-card"),
     ):
         await bench.screen.show(path, drawn)
         await bench.screen.picture(name)

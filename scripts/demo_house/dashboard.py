@@ -138,7 +138,7 @@ def _now(page: _Page) -> Card:
 
 def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[Card], color: str) -> Card:
     """Return the section of the car or of the battery: what it does, what it shall do, and why."""
-    floor = "Keep for driving" if device == CAR else "Keep in reserve"
+    floor, width = ("Keep for driving", {}) if device == CAR else ("Keep in reserve", _WIDE)
     return _section(
         title,
         [
@@ -150,7 +150,9 @@ def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[C
             *page.tile(
                 ("number", "target_soc", device), "Charge to", "mdi:battery-arrow-up", "green", _SLIDER
             ),
-            *page.tile(("number", "floor_soc", device), floor, "mdi:battery-lock", "orange", _SLIDER),
+            *page.tile(
+                ("number", "floor_soc", device), floor, "mdi:battery-lock", "orange", _SLIDER, **width
+            ),
             *page.tile(("sensor", "reason", device), "Why", "mdi:comment-question", "grey", **_WIDE),
             *page.tile(
                 ("sensor", "limiter", device), "Held back by", "mdi:arrow-collapse-down", "grey", **_WIDE
@@ -206,7 +208,7 @@ def _lately(page: _Page) -> Card:
         _heading("Lately", "mdi:history"),
         [
             *page.graph(
-                3,
+                1,
                 ((CAR_CHARGE, "Car"), (BATTERY_CHARGE, "Battery")),
                 grid_options={"columns": "full", "rows": 4},
             ),

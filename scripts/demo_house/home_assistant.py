@@ -18,6 +18,8 @@ from .processes import ROOT, Child, DemoError
 
 PYTHON = ROOT / ".venv-ha/bin/python"
 DOMAIN = "nissan_energy"
+RESTART_STATUS = 100
+"""With this exit status Home Assistant asks to be started again."""
 CONFIGURATION = """\
 # Written anew at each start of scripts/demo.
 homeassistant:
@@ -74,7 +76,8 @@ class HomeAssistant:
                 str(self._port),
             ]
         )
-        await seed.succeed()
+        if await seed.ended() != 0:
+            raise DemoError(f"the {seed.name} failed:\n{seed.last_lines()}")
         command = [
             str(PYTHON),
             "-m",
@@ -86,6 +89,12 @@ class HomeAssistant:
         ]
         # An environment that forbids bytecode would compile the integration at each start.
         await self.child.start(command, env={"PYTHONDONTWRITEBYTECODE": ""})
+
+    async def stay(self) -> None:
+        """Start it again each time that its owner restarts it. Raises DemoError when it ends otherwise."""
+        while (status := await self.child.ended()) == RESTART_STATUS:
+            await self.start()
+        raise DemoError(f"Home Assistant ended with {status}:\n{self.child.last_lines()}")
 
     async def answering(self, within_s: float = 90) -> None:
         """Wait until its web server takes connections."""

@@ -20,13 +20,16 @@ class ControlPort:
 
     async def do(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Do one thing, ``status`` for the truths. Raises DemoError when the house refuses."""
-        reader, writer = await asyncio.open_connection(*self._address)
+        line = json.dumps({"do": name, **arguments}).encode() + b"\n"
         try:
-            writer.write(json.dumps({"do": name, **arguments}).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), 10))
-        finally:
-            writer.close()
-            await writer.wait_closed()
+            reader, writer = await asyncio.open_connection(*self._address)
+            try:
+                writer.write(line)
+                answer: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            finally:
+                writer.close()
+        except (OSError, ValueError) as error:
+            raise DemoError(f"the simulated house does not answer: {error}") from error
         if not answer.get("ok"):
             raise DemoError(f"the simulated house refused {name!r}: {answer}")
         return answer

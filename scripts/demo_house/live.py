@@ -6,7 +6,10 @@ import sys
 from datetime import datetime
 from typing import Any
 
+import aiohttp
+
 from .dashboard import BATTERY, CAR
+from .home_assistant import Refusal
 from .start import Demo
 
 
@@ -32,17 +35,30 @@ def _flow(power_w: float) -> str:
 
 
 async def watch(demo: Demo) -> None:
-    """Print the line each second, in place where the terminal allows it, until cancelled."""
+    """Print the line each second, in place where the terminal allows it, until cancelled or a program ends by itself."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(demo.house.simulator.stay())
+        tasks.create_task(demo.house.gateway.stay())
+        tasks.create_task(demo.home_assistant.stay())
+        tasks.create_task(_show(demo))
+
+
+async def _show(demo: Demo) -> None:
     in_place = sys.stdout.isatty()
     while True:
-        truth = await demo.control_port.do("status")
-        reasons = {
-            device: await demo.session.state(demo.catalog.entity_id("sensor", "reason", device))
-            for device in (CAR, BATTERY)
-        }
-        text = line(truth, {device: reason.replace("_", " ") for device, reason in reasons.items()})
+        text = line(await demo.control_port.do("status"), {d: await _reason(demo, d) for d in (CAR, BATTERY)})
         if in_place:
             print(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         else:
             print(text, flush=True)
         await asyncio.sleep(1 if in_place else 5)
+
+
+async def _reason(demo: Demo, device: str) -> str:
+    """Return why the device does what it does, as Home Assistant tells it; a question mark while that restarts."""
+    try:
+        return (await demo.session.state(demo.catalog.entity_id("sensor", "reason", device))).replace(
+            "_", " "
+        )
+    except aiohttp.ClientError, Refusal:
+        return "?"

@@ -1,4 +1,4 @@
-"""Child processes: each leads a group of its own, writes to its own log, and is ended by its own id."""
+"""Child processes: each leads a session of its own, writes to its own log, and is ended by its own id."""
 
 import asyncio
 import contextlib
@@ -31,18 +31,12 @@ class Child:
     ) -> None:
         """Start ``command``; its standard output and error go to the log, which begins anew."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *_dying_with_us(), *command, cwd=cwd, env={**os.environ, **(env or {})},
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-
-    @property
-    def pid(self) -> int:
-        """Id of the process, which is also that of its group."""
-        if self._process is None:
-            raise DemoError(f"the {self.name} was not started")
-        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -60,25 +54,32 @@ class Child:
             await asyncio.sleep(0.05)
         return answer
 
-    async def succeed(self) -> None:
-        """Wait for its end. Raises DemoError when that is not a success."""
-        if self._process is None or await self._process.wait() != 0:
-            raise DemoError(f"the {self.name} failed:\n{self.last_lines()}")
+    async def ended(self) -> int:
+        """Wait for its end and return its exit status."""
+        if self._process is None:
+            raise DemoError(f"the {self.name} was not started")
+        return await self._process.wait()
+
+    async def stay(self) -> None:
+        """Wait, and raise DemoError when it ends."""
+        raise DemoError(f"the {self.name} ended with {await self.ended()}:\n{self.last_lines()}")
 
     async def stop(self) -> None:
-        """End it in order, then its group by force when that takes longer than its patience."""
+        """End it in order; then, by force if need be, what it has left in its session."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(self._stop_signal)
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), self._patience_s)
-        except TimeoutError:
-            pass
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in _session(self._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            for _ in range(100):
+                if not _session(self._process.pid):
+                    return
+                await asyncio.sleep(0.1)
 
     def last_lines(self, count: int = 15) -> str:
         """Return the end of its log."""
@@ -89,6 +90,19 @@ class Child:
 def _dying_with_us() -> list[str]:
     """Let the kernel end a child when the demo itself is killed, where util-linux can ask for that."""
     return [setpriv, "--pdeathsig", "TERM", "--"] if (setpriv := shutil.which("setpriv")) else []
+
+
+def _session(leader: int) -> list[int]:
+    """Return the living processes of the session that ``leader`` began (proc(5), stat, fields 3 and 6)."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, session, *_ = (
+                stat.read_text(encoding="utf8", errors="replace").rpartition(")")[2].split()
+            )
+            if int(session) == leader and state != "Z":
+                members.append(int(stat.parent.name))
+    return members
 
 
 def free_port(preferred: int) -> int:
