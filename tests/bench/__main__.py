@@ -75,7 +75,10 @@ def document(figures: dict[str, Any], command: str) -> str:
             ),
             "- `chademo_jitter`: deviation of the pause between two 0x109 frames from 100 ms, seen by a tap on the CAN line.",
             "- `cpu_pct` of one core and `rss_mib` (shared pages counted in each process): supervisor, fast path, services.",
-            "- `start_s`: from the start of the program to the first setpoint on the battery's wire, pairing included.",
+            (
+                "- `start_s`: from the start of the program until the battery really follows its first setpoint; pairing and "
+                "the 1 s proof of the battery's own reversion timer included."
+            ),
             "",
         ]
     )

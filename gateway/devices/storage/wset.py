@@ -12,9 +12,9 @@ from gateway.faults import Refused
 
 ENABLED, DISABLED = 1, 0
 WATTS = 1
-PROOF_LEASE_S = 2
+PROOF_LEASE_S = 1
 PROOF_PATIENCE_S = 3.0
-PROOF_LOOK_S = 0.2
+PROOF_LOOK_S = 0.1
 
 
 class PowerOrder:

@@ -152,7 +152,7 @@ async def test_the_timer_is_tried_at_zero_before_the_first_order(inverter, slot)
         await slot.until(lambda: slot.samples and slot.samples[-1].applied_w == -3000)
     first = next(i for i, w in enumerate(inverter.orders) if w)
     trial = inverter.written[: first - 1]
-    assert (WSET + 30, (0, 0, 2)) in trial
+    assert (WSET + 30, (0, 0, 1)) in trial
     assert battery.card.discharging_at_most_s == 32
 
 
