@@ -190,9 +190,7 @@ def _rules(page: _Page) -> Card:
                 ("sensor", "export_limit", SITE), "Export limit", "mdi:transmission-tower-export", "blue"
             ),
             *page.tile(("binary_sensor", "grid_event", SITE), "Utility's call", "mdi:bullhorn", "orange"),
-            *page.tile(
-                ("button", "opt_out", SITE), "Leave the call", "mdi:exit-run", "orange", hide_state=True
-            ),
+            *page.button_when_useful("opt_out", "Leave the call", "mdi:exit-run", "orange"),
             *page.tile(("sensor", "export_price", SITE), "Paid for export", "mdi:cash-plus", "blue"),
         ],
     )
