@@ -67,7 +67,8 @@ def _site_target(
 ) -> dict[DeviceId, Bid]:
     """Give the devices without a wish their share of the way to the grid exchange that the site should have."""
     call = next((w for w in windows if w.kind is WindowKind.DISPATCH), None)
-    level = max((w for w in windows if w.kind is WindowKind.SHED), key=lambda w: w.value, default=None)
+    shedding = (w for w in windows if w.kind is WindowKind.SHED and w.value >= 1)
+    level = max(shedding, key=lambda w: w.value, default=None)
     if call is not None:
         # A dispatch call outranks requests and plan: it may use every device that no higher rung bound.
         bids = {d: _freed(b) for d, b in bids.items()}

@@ -164,14 +164,14 @@ def test_a_dispatch_call_outranks_request_and_plan(house):
     assert decided["garage"].reason.rung is Rung.DISPATCH_CALL
 
 
-@pytest.mark.parametrize(("level", "charging"), [(0, True), (2, False), (3, False)])
+@pytest.mark.parametrize(("level", "charging"), [(0, True), (1, False), (2, False), (3, False)])
 def test_shed_levels(house, level, charging):
     site = house(load_w=1000.0)
     request(site, RequestMode.CHARGE, power_w=3000.0)
-    if level:
-        window(site, WindowKind.SHED, level)
+    window(site, WindowKind.SHED, level)
     decided, _ = decide(site)
     assert (decided["garage"].power_w > 0) is charging
+    assert (decided["garage"].reason.code == "shed") is not charging
 
 
 def test_a_request_outranks_the_plan_and_the_plan_outranks_self_consumption(house):
