@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +47,28 @@ def _run(arguments: argparse.Namespace) -> int:
 def _fastpath(arguments: argparse.Namespace) -> int:
     from gateway import fastpath
 
-    asyncio.run(fastpath.run(load(arguments.site)))
+    asyncio.run(_while_supervised(fastpath.run(load(arguments.site))))
     return 0
 
 
 def _services(arguments: argparse.Namespace) -> int:
     from gateway import services
 
-    asyncio.run(services.run(load(arguments.site)))
+    asyncio.run(_while_supervised(services.run(load(arguments.site))))
     return 0
+
+
+async def _while_supervised(work: Awaitable[None]) -> None:
+    """Run ``work``; when the supervisor is gone, which ends our standard input, stop as if it had asked to."""
+
+    def look() -> None:
+        if not os.read(0, 1):
+            asyncio.get_running_loop().remove_reader(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with contextlib.suppress(OSError):  # a standard input that cannot be watched is nobody's
+        asyncio.get_running_loop().add_reader(0, look)
+    await work
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

@@ -6,19 +6,20 @@ hands back, then the rest.
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import cast
 
 from gateway.config import SiteConfig
 from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, open_device
-from gateway.faults import FAULTS, FaultCode
+from gateway.faults import FAULTS, ConfigError, FaultCode
 from gateway.link import FastEnd, Report
 from gateway.model import DeviceKind, MeterRole, Wishes
 from gateway.state import SiteState
@@ -28,11 +29,20 @@ LOGGER = logging.getLogger(__name__)
 REPORT_PERIOD_S = 0.5
 RELEASE_TIMEOUT_S = 8.0
 DISCHARGE_AT_MOST_S = 60.0
+LONGEST_SOCKET_PATH = 107
+HANDOVER_S = 15.0
+"""A predecessor that was told to stop needs this long to ramp down and hand back."""
+HANDOVER_LOOK_S = 0.2
 
 
 def link_path(config: SiteConfig) -> Path:
-    """Return where the two processes meet."""
-    return config.state_dir / "link.sock"
+    """Return where the two processes meet. Raises ConfigError when the path is too long for a Unix socket."""
+    path = config.state_dir / "link.sock"
+    if (longest := LONGEST_SOCKET_PATH - len("/link.sock")) < len(os.fsencode(config.state_dir)):
+        raise ConfigError(
+            f"site.state_dir: {config.state_dir} is too long; write a folder of at most {longest} letters"
+        )
+    return path
 
 
 def open_devices(config: SiteConfig) -> dict[str, Device]:
@@ -154,11 +164,32 @@ async def check(config: SiteConfig, listen_s: float, say: Callable[[str], None])
     return 1 if missing else 0
 
 
+@contextlib.asynccontextmanager
+async def sole_master(config: SiteConfig) -> AsyncIterator[None]:
+    """Hold the site's lock. Raises ConfigError when another fast path still holds it after ``HANDOVER_S``."""
+    config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (config.state_dir / "fastpath.lock").open("w") as lock:
+        waited_s = 0.0
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if waited_s >= HANDOVER_S:
+                    raise ConfigError(
+                        f"site.state_dir: another gateway runs on {config.state_dir}; stop it first"
+                    ) from None
+            waited_s += HANDOVER_LOOK_S
+            await asyncio.sleep(HANDOVER_LOOK_S)
+        yield
+
+
 async def run(config: SiteConfig) -> None:
     """Run the fast path of a site until SIGTERM or SIGINT. Raises ConfigError before anything is touched."""
     fast_path = FastPath(config, open_devices(config))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    LOGGER.info("fast path: %d devices, real time: %s", len(config.devices), take_priority())
-    await fast_path.run(stop)
+    async with sole_master(config):
+        LOGGER.info("fast path: %d devices, real time: %s", len(config.devices), take_priority())
+        await fast_path.run(stop)

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
     failures = 0
     while not stop.is_set():
         started_at = time.monotonic()
-        process = await asyncio.create_subprocess_exec(*child.command, process_group=0)
+        # The child ends when its standard input does: the kernel closes it when this process dies, however it dies.
+        process = await asyncio.create_subprocess_exec(*child.command, stdin=PIPE, process_group=0)
         LOGGER.info("%s started, pid %d", child.name, process.pid)
         async with asyncio.TaskGroup() as waiting:
             ended = waiting.create_task(process.wait())

@@ -5,6 +5,7 @@ The limits here are the fail-safe cards' own promises, seen at the simulated dev
 
 import os
 import signal
+from pathlib import Path
 
 GONE_AFTER_S = 60.0
 
@@ -80,3 +81,18 @@ async def test_a_stopped_gateway_leaves_nothing_commanded(scene):
     assert physics["converter"]["command"] == 0
     assert not any(physics["pilot"][line] for line in ("d1", "d2"))
     assert abs(physics["battery"]["power_w"]) < 100.0
+
+
+async def test_kill_9_of_the_supervisor_alone_ends_both_processes_in_order(scene):
+    await discharging(scene, 3000.0)
+    pids = [scene.pid_of("fastpath"), scene.pid_of("services")]
+    os.kill(scene.gateway.pid, signal.SIGKILL)
+
+    async def all_gone():
+        return not any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)
+
+    await scene.until(all_gone, 20)
+    physics = await scene.physics()
+    assert abs(physics["car"]["current_a"]) < 0.5
+    assert physics["car"]["hot_openings"] == 0
+    assert not physics["pilot"]["d1"]
