@@ -11,7 +11,7 @@ from gateway.config import GridTable
 from gateway.control.balance import Balance
 from gateway.control.ladder import Bid, climb, sample_of, soc_pct
 from gateway.control.sharing import share
-from gateway.control.site_limits import Fitted, GroupLimit, blind_limit, fit, group_limits
+from gateway.control.site_limits import Fitted, blind_limits, fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
     Decision,
@@ -48,8 +48,8 @@ def dispatch(snapshot: Snapshot, grid: GridTable, balance: Balance | None) -> Ou
             found[FaultCode.RULE_FAILED] = failure
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
     actuators = {d: snapshot.devices[d] for d in bids}
-    limits: tuple[GroupLimit, ...] = (blind_limit(grid, actuators),)
     if balance is None:
+        limits = blind_limits(grid, actuators, windows)
         found[FaultCode.GRID_METER_STALE] = "no fresh sample of the grid meter"
     else:
         limits = group_limits(grid, balance, actuators, windows)

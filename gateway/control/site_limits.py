@@ -10,7 +10,7 @@ from math import inf
 
 from gateway.config import GridTable
 from gateway.control.balance import Balance
-from gateway.model import DeviceId, DeviceInfo, GridWindow, Interval, Reason, Rung, WindowKind
+from gateway.model import ZERO, DeviceId, DeviceInfo, GridWindow, Interval, Reason, Rung, WindowKind
 
 FUSE_MARGIN = 0.97
 """Part of the fuse's rating used: room for the meter's class and for the ramp of the slowest device."""
@@ -54,12 +54,23 @@ def group_limits(
     return tuple(limits)
 
 
-def blind_limit(grid: GridTable, devices: Mapping[DeviceId, DeviceInfo]) -> GroupLimit:
-    """Return the limit that holds while the grid meter is silent: no discharge, and a draw that was proven safe."""
+def blind_limits(
+    grid: GridTable, devices: Mapping[DeviceId, DeviceInfo], windows: Sequence[GridWindow]
+) -> tuple[GroupLimit, ...]:
+    """Return the limits while the grid meter is silent: no discharge, and a draw that was proven safe.
+
+    What a utility bounds cannot be measured then, so it is held by drawing nothing.
+    """
     everyone = dict.fromkeys(devices, 1.0)
-    return GroupLimit(
-        Reason(Rung.GRID_CONNECTION, "grid_meter_stale"), everyone, Interval(0.0, grid.blind_draw_w)
-    )
+    safe_w = min(grid.blind_draw_w, inf if grid.import_limit_w is None else grid.import_limit_w)
+    limits = [GroupLimit(Reason(Rung.GRID_CONNECTION, "grid_meter_stale"), everyone, Interval(0.0, safe_w))]
+    for window in windows:
+        if window.kind is WindowKind.IMPORT_LIMIT:
+            reason = Reason(Rung.PROTECTIVE_LIMIT, f"utility_{window.kind}", window.event_id)
+            limits.append(GroupLimit(reason, everyone, ZERO))
+        elif window.kind is WindowKind.SHED and window.value >= 1:
+            limits.append(GroupLimit(Reason(Rung.DISPATCH_CALL, "shed", window.event_id), everyone, ZERO))
+    return tuple(limits)
 
 
 def _phase_limit(

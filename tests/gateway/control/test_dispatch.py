@@ -205,6 +205,23 @@ def test_a_silent_grid_meter_leaves_a_proven_draw_and_no_discharge(house):
     assert decided["garage"].limited_by.code == "grid_meter_stale"
 
 
+@pytest.mark.parametrize(("kind", "value"), [(WindowKind.IMPORT_LIMIT, 3000.0), (WindowKind.SHED, 1.0)])
+def test_a_limit_of_a_utility_that_cannot_be_measured_is_held_by_drawing_nothing(house, kind, value):
+    site = house(load_w=1000.0, stale=frozenset({"grid"}))
+    request(site, RequestMode.CHARGE)
+    window(site, kind, value)
+    decided, _ = decide(site)
+    assert sum(d.power_w for d in decided.values()) == 0.0
+    assert decided["garage"].limited_by.source == "e1"
+
+
+def test_without_the_meter_no_more_is_drawn_than_the_connection_allows(house):
+    site = house(load_w=1000.0, stale=frozenset({"grid"}), grid=replace(house().grid, import_limit_w=1000.0))
+    request(site, RequestMode.CHARGE)
+    decided, _ = decide(site)
+    assert sum(d.power_w for d in decided.values()) == pytest.approx(1000.0)
+
+
 def test_a_car_whose_soc_is_unknown_is_not_discharged(house):
     decided, _ = decide(house(load_w=3000.0, car_soc_pct=None))
     assert decided["garage"].power_w == 0.0
