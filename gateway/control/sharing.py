@@ -36,7 +36,7 @@ def share(
     left_w, open_devices = need_w, set(able)
     while open_devices and abs(left_w) > 0.5:
         total_wh = sum(energy_wh[d] for d in open_devices)
-        step = {d: left_w * energy_wh[d] / total_wh for d in open_devices}
+        step = {d: left_w * (energy_wh[d] / total_wh) for d in open_devices}
         for device, power_w in step.items():
             asked_w = shares[device] + power_w
             given_w = intervals[device].clamp(asked_w)

@@ -27,6 +27,12 @@ def test_when_one_is_full_the_other_takes_the_rest():
     assert share(4000.0, full, ENERGY, {}, CARS) == pytest.approx({"battery": 500.0, "car": 3500.0})
 
 
+def test_a_device_that_is_all_but_empty_does_not_make_the_sum_too_large():
+    edges = {"battery": Interval(0.0, 1.0), "car": Interval(0.0, 999.25)}
+    shares = share(1000.0, edges, {"battery": 5e-324, "car": 1.0}, {}, CARS)
+    assert sum(shares.values()) == pytest.approx(1000.0)
+
+
 @given(
     st.floats(-20_000, 20_000),
     st.tuples(*[st.floats(0, 6000)] * 4),
