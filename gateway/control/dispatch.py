@@ -140,7 +140,8 @@ def _decision(bid: Bid, snapshot: Snapshot, wanted_w: float, fitted: Fitted) -> 
         limiter = bid.high
     reason = bid.wish or IDLE
     before = snapshot.decisions.get(bid.device)
-    if before is not None and limiter is None and before.limited_by is None and before.power_w != 0.0:
+    steady = before is not None and limiter is None and before.limited_by is None
+    if before and steady and 0.0 not in (power_w, before.power_w):
         power_w = before.power_w if abs(power_w - before.power_w) < STEADY_W else power_w
     return Decision(
         device=bid.device,

@@ -138,9 +138,15 @@ def reserve(bid: Bid, snapshot: Snapshot) -> Bid:
 
 
 def shed(bid: Bid, snapshot: Snapshot) -> Bid:
-    """A utility's SIMPLE level: from 2 on no charging (level 1 and 3 also shape the site's target in dispatch)."""
+    """A utility's SIMPLE level: from 2 on no charging (level 1 and 3 also shape the site's target in dispatch).
+
+    Without the grid meter level 1 cannot tell sun from grid, so it is no charging either. A car below its floor outranks it.
+    """
+    if bid.wish is not None:
+        return bid
+    level = 1 if snapshot.grid() is None else 2
     for window in snapshot.wishes.windows:
-        if window.kind is WindowKind.SHED and window.value >= 2 and window.active(snapshot.utc):
+        if window.kind is WindowKind.SHED and window.value >= level and window.active(snapshot.utc):
             return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.DISPATCH_CALL, "shed", window.event_id))
     return bid
 

@@ -59,7 +59,7 @@ def blind_limits(
 ) -> tuple[GroupLimit, ...]:
     """Return the limits while the grid meter is silent: no discharge, and a draw that was proven safe.
 
-    What a utility bounds cannot be measured then, so it is held by drawing nothing.
+    A utility's import limit cannot be measured then, so it is held by drawing nothing.
     """
     everyone = dict.fromkeys(devices, 1.0)
     safe_w = min(grid.blind_draw_w, inf if grid.import_limit_w is None else grid.import_limit_w)
@@ -68,8 +68,6 @@ def blind_limits(
         if window.kind is WindowKind.IMPORT_LIMIT:
             reason = Reason(Rung.PROTECTIVE_LIMIT, f"utility_{window.kind}", window.event_id)
             limits.append(GroupLimit(reason, everyone, ZERO))
-        elif window.kind is WindowKind.SHED and window.value >= 1:
-            limits.append(GroupLimit(Reason(Rung.DISPATCH_CALL, "shed", window.event_id), everyone, ZERO))
     return tuple(limits)
 
 

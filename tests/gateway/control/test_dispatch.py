@@ -89,6 +89,14 @@ def test_a_car_far_below_its_floor_is_charged_at_once_as_fast_as_the_fuse_allows
     assert decided["garage"].power_w + 200.0 <= 25.0 * 230.0
 
 
+def test_a_car_far_below_its_floor_is_charged_although_a_market_call_sheds_load(house):
+    site = house(load_w=600.0, car_soc_pct=12.0)
+    window(site, WindowKind.SHED, 3.0)
+    decided, _ = decide(site)
+    assert decided["garage"].power_w > 5000.0
+    assert decided["garage"].reason.code == "below_floor"
+
+
 def test_a_charge_request_is_held_back_by_the_fuse_of_its_own_phase(house):
     site = house(load_w=(4000.0, 0.0, 0.0))
     request(site, RequestMode.CHARGE)
@@ -208,7 +216,7 @@ def test_a_silent_grid_meter_leaves_a_proven_draw_and_no_discharge(house):
 @pytest.mark.parametrize(("kind", "value"), [(WindowKind.IMPORT_LIMIT, 3000.0), (WindowKind.SHED, 1.0)])
 def test_a_limit_of_a_utility_that_cannot_be_measured_is_held_by_drawing_nothing(house, kind, value):
     site = house(load_w=1000.0, stale=frozenset({"grid"}))
-    request(site, RequestMode.CHARGE)
+    request(site, RequestMode.CHARGE, power_w=3000.0)
     window(site, kind, value)
     decided, _ = decide(site)
     assert sum(d.power_w for d in decided.values()) == 0.0
@@ -266,6 +274,15 @@ def test_power_at_the_floor_does_not_flutter(house):
         decided, _ = decide(site)
         starts += before == 0.0 and decided["garage"].power_w != 0.0
     assert starts == 0
+
+
+def test_a_device_that_should_rest_rests_and_does_not_linger_at_a_few_watts(house):
+    site = house(load_w=0.0, battery_w=-5.0)
+    planned(site, {"garage": 5.0, "battery": 5.0})
+    site.decisions, _ = decide(site)
+    planned(site, {"garage": 0.0, "battery": 0.0})
+    decided, _ = decide(site)
+    assert [d.power_w for d in decided.values()] == [0.0, 0.0]
 
 
 powers = st.floats(-12_000, 12_000)
