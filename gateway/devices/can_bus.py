@@ -1,4 +1,4 @@
-"""One CAN bus over python-can: receive, send in a rhythm, come back after loss. The only file that imports ``can``."""
+"""One CAN bus over python-can: receive, send in a rhythm, come back after loss."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ from typing import Any, override
 
 import can
 
+from gateway.devices.slcan import SlcanBus
 from gateway.faults import Unreachable
 
 LOGGER = logging.getLogger(__name__)
@@ -101,12 +102,9 @@ class CanBus:
     def _opened(self, receive: Receiver) -> Any:
         """Hold the bus open and its frames flowing. Raises Unreachable."""
         try:
-            bus = can.Bus(interface=self._interface, channel=self._channel, **self._options())
+            bus = self._open()
         except (can.CanError, OSError, ValueError) as error:
             raise Unreachable(f"{self.name}: {error}") from error
-        if hasattr(bus, "serialPortOrig"):
-            # python-can waits until the last bit has left the serial port, and the whole loop with it.
-            bus.serialPortOrig.flush = _no_wait
         self._bus = bus
         stop_listening = self._listen(bus, receive)
         try:
@@ -118,10 +116,10 @@ class CanBus:
             with contextlib.suppress(can.CanError, OSError):
                 bus.shutdown()
 
-    def _options(self) -> dict[str, Any]:
+    def _open(self) -> can.BusABC:
         if self._interface == "slcan":
-            return {"bitrate": self._bitrate, "sleep_after_open": 0, "timeout": 0}
-        return {}
+            return SlcanBus(self._channel, self._bitrate)
+        return can.Bus(interface=self._interface, channel=self._channel)
 
     def _listen(self, bus: can.BusABC, receive: Receiver) -> Callable[[], None]:
         """Read on the loop where the bus has a file descriptor, else in a thread of python-can; return what ends it."""
@@ -138,8 +136,6 @@ class CanBus:
         try:
             while (message := bus.recv(0)) is not None:
                 _pass_on(message, receive)
-        except ValueError:
-            return  # a garbled line of a serial adapter
         except (can.CanError, OSError) as error:
             self._fail(str(error))
             asyncio.get_running_loop().remove_reader(bus.fileno())
@@ -172,10 +168,6 @@ def _pass_on(message: can.Message, receive: Receiver) -> None:
 
 def _message(can_id: int, data: bytes) -> can.Message:
     return can.Message(arbitration_id=can_id, data=data, is_extended_id=False)
-
-
-def _no_wait() -> None:
-    return
 
 
 def _ignore_result(_: object) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import signal
 import tty
 
 import can
@@ -92,6 +93,35 @@ async def test_garbage_on_the_line_is_passed_over(adapter):
             adapter.say(line)
         await until(lambda: heard)
     assert heard[-1] == (0x102, b"\xab")
+
+
+async def test_one_wild_byte_costs_one_line_and_not_the_bus(adapter):
+    heard = []
+    bus = CanBus("slcan", str(adapter.path))
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        os.write(adapter.master, b"\xff\xfe\r" + b"t10\r" + 500 * b"t")
+        adapter.say("")
+        adapter.say("t1021AB")
+        await until(lambda: heard)
+        assert bus.up
+    assert heard == [(0x102, b"\xab")]
+
+
+async def test_an_adapter_that_takes_nothing_is_a_lost_bus_and_never_a_wait(adapter, monkeypatch):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.05)
+    bus = CanBus("slcan", str(adapter.path))
+    signal.setitimer(signal.ITIMER_REAL, WAIT_S)  # a loop that waits could not time out by itself
+    try:
+        async with running(bus, lambda *_: None):
+            await until(lambda: bus.up)
+            for _ in range(4000):
+                bus.publish([(0x108, bytes(8))], 0.1)
+            await until(lambda: not bus.up and "takes nothing" in bus.problem)
+            os.read(adapter.master, 1_000_000)
+            await until(lambda: bus.up)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 async def test_a_pulled_adapter_is_logged_once_and_comes_back(adapter, monkeypatch, caplog):

@@ -1,0 +1,101 @@
+"""A CAN adapter on a serial line (slcan) as a bus of python-can, whose own one waits for the line, for ever if need be.
+
+Nothing here waits: what the adapter does not take at once is a failure of the bus.
+"""
+
+import os
+import select
+from collections import deque
+from time import time
+from typing import override
+
+import can
+import serial
+
+BAUD = 115_200
+BITRATE_COMMANDS = {125_000: b"S4", 250_000: b"S5", 500_000: b"S6", 1_000_000: b"S8"}
+LONGEST_LINE = 64
+READ_BYTES = 4096
+
+
+def decode_line(line: bytes) -> can.Message | None:
+    """Read ``tIIILDD..`` of an 11-bit data frame; None for answers, other kinds of frame and garbage."""
+    if line[:1] != b"t":
+        return None
+    try:
+        can_id, length, data = int(line[1:4], 16), int(line[4:5]), bytes.fromhex(line[5:].decode("ascii"))
+    except ValueError:
+        return None
+    if not 0 <= can_id <= 0x7FF or len(data) < length:
+        return None
+    return can.Message(
+        arbitration_id=can_id, data=data[:length], is_extended_id=False, check=False, timestamp=time()
+    )
+
+
+class SlcanBus(can.BusABC):
+    """Opening raises CanInitializationError, everything else CanOperationError; ``channel`` is PATH or PATH@BAUD."""
+
+    def __init__(self, channel: str, bitrate: int) -> None:
+        path, _, baud = channel.partition("@")
+        self._rest = b""
+        self._frames: deque[can.Message] = deque()
+        try:
+            self._port = serial.serial_for_url(path, baudrate=int(baud or BAUD), timeout=0, write_timeout=0)
+        except (OSError, ValueError) as error:
+            raise can.CanInitializationError(str(error)) from error
+        try:
+            for command in (b"C", BITRATE_COMMANDS[bitrate], b"O"):
+                self._say(command)
+        except can.CanError:
+            self._port.close()
+            raise
+        super().__init__(channel)
+
+    @override
+    def fileno(self) -> int:
+        descriptor: int = self._port.fileno()
+        return descriptor
+
+    @override
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:
+        self._say(b"t%03X%d%s" % (msg.arbitration_id, msg.dlc, msg.data.hex().upper().encode()))
+
+    @override
+    def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
+        if not self._frames:
+            self._read()
+        return (self._frames.popleft() if self._frames else None), False
+
+    @override
+    def shutdown(self) -> None:
+        super().shutdown()
+        try:
+            self._say(b"C")
+        finally:
+            self._port.close()
+
+    def _read(self) -> None:
+        """Take in what is there; a line that is readable and gives nothing has been pulled."""
+        try:
+            if not select.select((self.fileno(),), (), (), 0)[0]:
+                return
+            heard = os.read(self.fileno(), READ_BYTES)
+        except OSError as error:
+            raise can.CanOperationError(str(error)) from error
+        if not heard:
+            raise can.CanOperationError("the adapter is gone")
+        *lines, rest = (self._rest + heard).replace(b"\a", b"\r").split(b"\r")
+        self._rest = rest[-LONGEST_LINE:]
+        self._frames.extend(frame for line in lines if (frame := decode_line(line)) is not None)
+
+    def _say(self, command: bytes) -> None:
+        line = command + b"\r"
+        try:
+            taken = os.write(self.fileno(), line)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            raise can.CanOperationError(str(error)) from error
+        if taken < len(line):
+            raise can.CanOperationError("the adapter takes nothing")
