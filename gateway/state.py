@@ -6,11 +6,12 @@ the link, decisions by the control loop, faults by whoever owns them.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from math import isfinite
 from types import MappingProxyType
 
-from gateway.faults import FAULTS, FaultCode, Misuse
+from gateway.faults import FaultCode, Misuse
 from gateway.model import (
     ActiveFault,
     Decision,
@@ -41,6 +42,7 @@ class SiteState:
         self._clock = clock
         self._infos = {d.id: d for d in devices}
         self._samples: dict[DeviceId, Sample] = {}
+        self._unread: set[DeviceId] = set()
         self._faults: dict[tuple[DeviceId, FaultCode], ActiveFault] = {}
         self._decisions: dict[DeviceId, Decision] = {}
         self.wishes = Wishes()
@@ -72,10 +74,20 @@ class SiteState:
         return (device, code) in self._faults
 
     def put(self, device: DeviceId, sample: Sample) -> None:
-        """Store the newest sample of a device. Raises Misuse when it is not of the device's kind."""
+        """Store the newest sample of a device, unless a value in it is no number: comparisons would let that pass.
+
+        Raises Misuse when it is not of the device's kind.
+        """
         info = self._infos[device]
         if not isinstance(sample, _SAMPLE_OF[info.kind]):
             raise Misuse(f"{device} is a {info.kind}, it cannot publish a {type(sample).__name__}")
+        if _no_number(sample):
+            self._unread.add(device)
+            self.fault(FaultCode.IMPLAUSIBLE_READING, "a value that is no number", device)
+            return
+        if device in self._unread:
+            self._unread.discard(device)
+            self.clear(FaultCode.IMPLAUSIBLE_READING, device)
         self._samples[device] = sample
         if info.role is MeterRole.GRID:
             self.fresh_grid.set()
@@ -131,9 +143,10 @@ class Slot:
         self._state.clear(code, self._device)
 
 
-def response_of(fault: ActiveFault) -> str:
-    """Return the ladder's response to a raised fault; a code unknown here stops the device."""
-    try:
-        return FAULTS[FaultCode(fault.code)].response
-    except ValueError:
-        return "device_to_zero"
+def _no_number(value: object) -> bool:
+    """Tell whether NaN or infinity is anywhere in a sample."""
+    if isinstance(value, float):
+        return not isfinite(value)
+    if isinstance(value, tuple):
+        return any(_no_number(v) for v in value)
+    return is_dataclass(value) and any(_no_number(getattr(value, f.name)) for f in fields(value))

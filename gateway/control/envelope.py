@@ -26,7 +26,6 @@ RAMP_W_PER_S = 10_000.0
 """Away from zero; towards zero is never slowed."""
 HARD_FLOOR_SOC_PCT = 5.0
 HARD_CEILING_SOC_PCT = 100.0
-FUSE_TOLERANCE = 1.0
 _OPEN = 1e6
 
 
@@ -64,9 +63,11 @@ def _hard_interval(device: DeviceId, snapshot: Snapshot) -> tuple[Interval, str]
     if rated.max_w > rated.min_w:
         low, high = max(low, rated.min_w), min(high, rated.max_w)
     unproven = any(f.device == device and f.code == FaultCode.FAIL_SAFE_UNPROVEN for f in snapshot.faults)
-    if soc is None or soc <= HARD_FLOOR_SOC_PCT or unproven or snapshot.grid() is None:
+    if not low <= high:
+        return Interval(0.0, 0.0), "device_limit"
+    if soc is None or not soc > HARD_FLOOR_SOC_PCT or unproven or snapshot.grid() is None:
         low, why = 0.0, "discharge_refused"
-    if soc is not None and soc >= HARD_CEILING_SOC_PCT:
+    if soc is not None and not soc < HARD_CEILING_SOC_PCT:
         high, why = 0.0, "full"
     return Interval(min(low, 0.0), max(high, 0.0)), why
 
@@ -90,7 +91,7 @@ def hold_fuse(
         return held
     for phase in range(grid.phases):
         current_a, power_w = meter.phase_current_a[phase], meter.phase_power_w[phase]
-        if abs(current_a) <= grid.main_fuse_a * FUSE_TOLERANCE:
+        if abs(current_a) <= grid.main_fuse_a:
             continue
         for device, setpoint in held.items():
             if phase + 1 not in snapshot.devices[device].phases:

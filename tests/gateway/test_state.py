@@ -1,6 +1,8 @@
 """The process image: ages, owners, and nothing that a reader could change."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf, nan
 
 import pytest
 
@@ -50,6 +52,21 @@ def test_a_device_cannot_publish_another_kind(state):
         state.slot("battery").sample(meter(1.0))
     with pytest.raises(Misuse):
         state.slot("cellar")
+
+
+@pytest.mark.parametrize("wrong", [{"soc_pct": nan}, {"power_w": inf}, {"discharge_max_w": nan}])
+def test_a_reading_that_is_no_number_is_not_believed_and_said(state, wrong):
+    sample = StorageSample(1.0, 0.0, 50.0, StorageState.RUNNING, 5000.0, 5000.0)
+    state.slot("battery").sample(sample)
+    state.slot("battery").sample(replace(sample, at=2.0, **wrong))
+    assert state.snapshot(2.0).storages["battery"].at == 1.0
+    assert state.raised(FaultCode.IMPLAUSIBLE_READING, "battery")
+
+
+@pytest.mark.parametrize("wrong", [{"power_w": nan}, {"phase_current_a": (1.0, nan, 1.0)}])
+def test_a_meter_that_shows_no_number_falls_silent(state, wrong):
+    state.slot("grid").sample(replace(meter(10.0), **wrong))
+    assert state.snapshot(10.0).grid() is None
 
 
 def test_a_fault_keeps_its_beginning_while_its_detail_changes_and_clears_by_owner(state):

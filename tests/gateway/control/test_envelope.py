@@ -40,6 +40,14 @@ def test_a_silent_device_an_unknown_soc_or_a_blind_site_is_not_discharged(house)
     assert admitted(house(stale=frozenset({"grid"})), -3000.0).power_w == 0.0
 
 
+def test_a_reading_that_is_no_number_admits_nothing(house):
+    assert admitted(house(car_soc_pct=nan), -3000.0).power_w == 0.0
+    snapshot = house().snapshot()
+    battery = replace(snapshot.storages["battery"], discharge_max_w=nan)
+    unread = replace(snapshot, storages={"battery": battery})
+    assert admit(decision(unread, -3000.0, "battery"), None, unread, 10.0).power_w == 0.0
+
+
 def test_a_device_without_proven_fail_safe_is_not_discharged(house):
     site = house()
     site.faults = (ActiveFault("fail_safe_unproven", "battery", site.snapshot().utc),)
