@@ -14,6 +14,7 @@ from gateway.control.sharing import share
 from gateway.control.site_limits import Fitted, blind_limits, fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
+    ZERO,
     Decision,
     DeviceId,
     DeviceKind,
@@ -60,6 +61,16 @@ def dispatch(snapshot: Snapshot, grid: GridTable, balance: Balance | None) -> Ou
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     return Outcome(tuple(_decision(b, snapshot, wanted[d], fitted) for d, b in bids.items()), found)
+
+
+def at_rest(snapshot: Snapshot, failure: str) -> Outcome:
+    """Return 0 W for every device: what holds when deciding itself failed."""
+    why = Reason(Rung.CAPABILITY, "rule_failed")
+    decisions = (
+        Decision(d, snapshot.at, snapshot.utc, 0.0, 0.0, ZERO, why, limited_by=why, engage=False)
+        for d in (*snapshot.storages, *snapshot.evses)
+    )
+    return Outcome(tuple(decisions), {FaultCode.RULE_FAILED: failure})
 
 
 def _site_target(

@@ -217,14 +217,13 @@ that they stand, but inside these intervals, so that no call can take a device b
 def climb(
     snapshot: Snapshot, device: DeviceId, rungs: tuple[Callable[[Bid, Snapshot], Bid], ...] = RUNGS
 ) -> tuple[Bid, str]:
-    """Return the device's bid after all rungs and, if a rung failed, what failed: the device is then held at 0 W."""
+    """Return the device's bid after all rungs and, if a rung failed, what failed: the device is then let go at 0 W."""
     bid = opening_bid(snapshot, device)
     for rung in rungs:
         try:
             bid = rung(bid, snapshot)
         except Exception as error:  # noqa: BLE001  # a guard that fails, fails closed, whatever it was
             safe = bid.narrowed(ZERO, Reason(Rung.CAPABILITY, "rule_failed"))
-            return replace(
-                safe, wish_w=0.0, wish=Reason(Rung.CAPABILITY, "rule_failed")
-            ), f"{rung.__name__}: {error!r}"
+            failed = replace(safe, wish_w=0.0, wish=Reason(Rung.CAPABILITY, "rule_failed"), engage=False)
+            return failed, f"{rung.__name__}: {error!r}"
     return bid, ""

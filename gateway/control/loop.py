@@ -15,10 +15,10 @@ from typing import Protocol
 
 from gateway.config import GridTable
 from gateway.control.balance import Balance, update
-from gateway.control.dispatch import dispatch
+from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
 from gateway.faults import FaultCode
-from gateway.model import Decision, DeviceId, Reason, Rung, Setpoint
+from gateway.model import Decision, DeviceId, Reason, Rung, Setpoint, Snapshot
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -64,27 +64,49 @@ class Loop:
     def tick(self, now: float) -> None:
         """Decide once for the whole site and hand each device its setpoint."""
         snapshot = self._state.snapshot(now)
-        self._balance = update(self._balance, snapshot)
-        outcome = dispatch(snapshot, self._grid, self._balance)
-        self._report(outcome.faults, now)
         elapsed_s, self._last_at = now - self._last_at, now
-        if not snapshot.wishes.owner.control_on:
-            self._let_go(now)
+        try:
+            self._balance = update(self._balance, snapshot)
+            outcome = dispatch(snapshot, self._grid, self._balance)
+            setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._grid)
+        except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
+            self._explain(error)
+            self._balance, outcome = None, at_rest(snapshot, repr(error))
+            setpoints = self._admitted(outcome, snapshot, elapsed_s)
+        if snapshot.wishes.owner.control_on:
+            self._setpoints = setpoints
+            self._state.decide(_held(d, setpoints[d.device]) for d in outcome.decisions)
+            failed = self._hand_over(setpoints)
+        else:
             self._state.decide(_observed(d) for d in outcome.decisions)
-            return
-        admitted = {
+            failed = self._let_go(now)
+        self._report({**outcome.faults, **failed}, now)
+
+    def _admitted(self, outcome: Outcome, snapshot: Snapshot, elapsed_s: float) -> dict[DeviceId, Setpoint]:
+        return {
             d.device: admit(d, self._setpoints.get(d.device), snapshot, elapsed_s) for d in outcome.decisions
         }
-        self._setpoints = hold_fuse(admitted, snapshot, self._grid)
-        self._state.decide(_held(d, self._setpoints[d.device]) for d in outcome.decisions)
-        for device, setpoint in self._setpoints.items():
-            self._actuators[device].apply(setpoint)
 
-    def _let_go(self, now: float) -> None:
+    def _let_go(self, now: float) -> Mapping[FaultCode, str]:
         """Control was turned off: end the leases at once instead of letting them run out."""
-        for device, setpoint in self._setpoints.items():
-            self._actuators[device].apply(replace(setpoint, power_w=0.0, expires_at=now, engage=False))
-        self._setpoints.clear()
+        ended = {d: replace(s, power_w=0.0, expires_at=now, engage=False) for d, s in self._setpoints.items()}
+        self._setpoints = {}
+        return self._hand_over(ended)
+
+    def _hand_over(self, setpoints: Mapping[DeviceId, Setpoint]) -> Mapping[FaultCode, str]:
+        """Give each device its setpoint; one that cannot take it lets its last one run out, and stops no other."""
+        failed: dict[FaultCode, str] = {}
+        for device, setpoint in setpoints.items():
+            try:
+                self._actuators[device].apply(setpoint)
+            except Exception as error:  # noqa: BLE001  # one driver's mistake is not the others'
+                self._explain(error)
+                failed[FaultCode.RULE_FAILED] = f"{device}: {error!r}"
+        return failed
+
+    def _explain(self, error: Exception) -> None:
+        if not self._state.raised(FaultCode.RULE_FAILED):
+            LOGGER.error("a control rule failed", exc_info=error)
 
     async def run(self) -> None:
         """Tick until cancelled."""

@@ -260,6 +260,7 @@ def test_a_rung_that_raises_closes_its_device_and_names_itself(house):
 
     bid, failure = climb(house().snapshot(), "battery", (*RUNGS[:3], broken, *RUNGS[3:]))
     assert bid.interval == Interval(0.0, 0.0)
+    assert not bid.engage
     assert "broken" in failure
 
 

@@ -221,6 +221,38 @@ def test_the_fuse_holds_while_the_house_takes_more():
     assert plant.decision("garage").limited_by is not None
 
 
+def test_a_driver_that_cannot_take_a_setpoint_does_not_stop_the_others():
+    plant = Plant(lambda now: 2600.0)
+    plant.run(3.0)
+
+    def broken(setpoint):
+        raise ZeroDivisionError("no voltage")
+
+    plant.battery.apply, before = broken, len(plant.car.applied)
+    plant.run(6.0)
+    assert len(plant.car.applied) > before + 50
+    assert plant.state.raised(FaultCode.RULE_FAILED)
+
+
+def test_a_decision_that_fails_takes_the_site_to_zero_and_says_so(monkeypatch):
+    plant = Plant(lambda now: 2600.0)
+    plant.run(10.0)
+    assert plant.battery.power_w < -500.0
+
+    def broken(*_):
+        raise KeyError("phase")
+
+    monkeypatch.setattr("gateway.control.loop.dispatch", broken)
+    plant.run(3.0)
+    assert (plant.battery.power_w, plant.car.power_w) == (0.0, 0.0)
+    assert plant.decision("battery").limited_by.code == "rule_failed"
+    assert plant.state.raised(FaultCode.RULE_FAILED)
+    monkeypatch.undo()
+    plant.run(10.0)
+    assert plant.battery.power_w < -500.0
+    assert not plant.state.raised(FaultCode.RULE_FAILED)
+
+
 def test_a_missed_period_is_a_fault_for_a_minute():
     plant = Plant(lambda now: 0.0)
     plant.loop._watch(2000.0, 3)
