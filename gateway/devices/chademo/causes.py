@@ -79,7 +79,7 @@ MEANINGS: dict[Cause, Meaning] = {
     Cause.INSULATION: Meaning(_SYSTEM, FaultCode.INSULATION),
     Cause.EXTERNAL_VOLTAGE: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT),
     Cause.WELDED: Meaning(_SYSTEM, FaultCode.CONTACTOR_WELDED),
-    Cause.UNPLUGGED: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT),
+    Cause.UNPLUGGED: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT, RECOVERED_S),
     Cause.EMERGENCY_STOP: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT),
     Cause.CURRENT_REMAINS: Meaning(_CHARGER, FaultCode.DEVICE_FAULT),
     Cause.CONVERTER_FAULT: Meaning(_CHARGER, FaultCode.DEVICE_FAULT),

@@ -153,3 +153,16 @@ async def test_a_utilitys_limit_lowers_import_and_survives_kill_9(scene):
         return 2000.0 < physics["house"]["grid_w"] < 3100.0 and physics["converter"]["ac_w"] > 500.0
 
     await scene.until(charges_again_within_the_limit, 90)
+
+
+async def test_a_plug_that_slips_and_is_pushed_back_at_once_is_charging_again_by_itself(scene):
+    await scene.ask("set_load", w=2500.0)
+    await scene.control()
+    await scene.ask("unplug")
+    await scene.ask("plug")
+
+    async def ended():
+        return (await scene.sample("garage")).get("state") != "ready"
+
+    await scene.until(ended, 10)
+    await scene.until(scene.ready, 60)
