@@ -21,7 +21,7 @@ from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, open_device
 from gateway.faults import FAULTS, ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import DeviceKind, MeterRole, Wishes
+from gateway.model import DeviceInfo, DeviceKind, MeterRole, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ LONGEST_SOCKET_PATH = 107
 HANDOVER_S = 15.0
 """A predecessor that was told to stop needs this long to ramp down and hand back."""
 HANDOVER_LOOK_S = 0.2
+DRIVER_PAUSE_S = 5.0
 
 
 def link_path(config: SiteConfig) -> Path:
@@ -47,13 +48,30 @@ def link_path(config: SiteConfig) -> Path:
 
 def open_devices(config: SiteConfig) -> dict[str, Device]:
     """Build every driver of the site, touching no wire. Raises ConfigError."""
-    return {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
+    devices = {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
+    for device in devices.values():
+        _check_phases(device.info, config.grid.phases)
+    return devices
+
+
+def _check_phases(info: DeviceInfo, phases: int) -> None:
+    """Refuse what would leave a phase of the fuse unguarded."""
+    site, wired = set(range(1, phases + 1)), set(info.phases)
+    if info.role is MeterRole.GRID and not site <= wired:
+        raise ConfigError(
+            f"devices.{info.id}.phases: the grid meter must see every phase of the site; write {sorted(site)}"
+        )
+    if info.kind is not DeviceKind.METER and not wired <= site:
+        raise ConfigError(
+            f"devices.{info.id}.phases: {sorted(wired)}, but [grid] has phases = {phases}; write {sorted(site)}"
+        )
 
 
 class FastPath:
     """The fast path of one site."""
 
     def __init__(self, config: SiteConfig, devices: dict[str, Device]) -> None:
+        self._config = config
         self._devices = devices
         self._actuators = {
             i: cast(Actuator, d) for i, d in devices.items() if d.info.kind is not DeviceKind.METER
@@ -69,8 +87,7 @@ class FastPath:
         self._state.fault(FaultCode.SERVICES_LOST, "not connected yet")
         async with asyncio.TaskGroup() as tasks:
             around = [tasks.create_task(self._link.run()), tasks.create_task(self._report())]
-            for name, device in self._devices.items():
-                around.append(tasks.create_task(device.run(self._state.slot(name)), name=name))
+            around += [tasks.create_task(self._drive(name), name=name) for name in self._devices]
             gc.collect()
             gc.freeze()  # start-up objects are never garbage: collections stay short
             control = tasks.create_task(self._loop.run())
@@ -80,6 +97,23 @@ class FastPath:
             for task in around:
                 task.cancel()
         LOGGER.info("fast path stopped")
+
+    async def _drive(self, name: str) -> None:
+        """Run a driver; one that fails by a mistake of ours is built anew, and no other device notices."""
+        while True:
+            try:
+                await self._devices[name].run(self._state.slot(name))
+            except Exception as error:
+                LOGGER.exception("%s: the driver failed; starting it again in %g s", name, DRIVER_PAUSE_S)
+                self._state.fault(FaultCode.RULE_FAILED, f"driver: {error!r}", name)
+            await asyncio.sleep(DRIVER_PAUSE_S)
+            table = self._config.devices[name]
+            device = self._devices[name] = open_device(name, table.driver, table.rest)
+            if name in self._actuators:
+                self._actuators[name] = cast(Actuator, device)
+            for code in FaultCode:  # what the old driver raised, the new one does not know
+                self._state.clear(code, name)
+            self._check_card(name)
 
     async def _release(self, actuators: Iterable[Actuator]) -> None:
         """Let every actuator ramp down and hand back; their drivers still run."""
@@ -109,18 +143,17 @@ class FastPath:
             self._state.fault(FaultCode.SERVICES_LOST, "connection lost")
 
     def _check_cards(self) -> None:
-        for name, device in self._devices.items():
-            if name not in self._actuators:
-                continue
-            longest_s = device.card.discharging_at_most_s
-            if longest_s is None or longest_s > DISCHARGE_AT_MOST_S:
-                detail = "for ever" if longest_s is None else f"{longest_s:g} s"
-                self._state.fault(
-                    FaultCode.FAIL_SAFE_UNPROVEN, f"may discharge {detail} after our death", name
-                )
+        for name in self._devices:
+            self._check_card(name)
         roles = [d.info.role for d in self._devices.values()]
         if MeterRole.GRID not in roles:
             LOGGER.warning('no meter has role = "grid": nothing will be discharged')
+
+    def _check_card(self, name: str) -> None:
+        longest_s = self._devices[name].card.discharging_at_most_s
+        if name in self._actuators and (longest_s is None or longest_s > DISCHARGE_AT_MOST_S):
+            detail = "for ever" if longest_s is None else f"{longest_s:g} s"
+            self._state.fault(FaultCode.FAIL_SAFE_UNPROVEN, f"may discharge {detail} after our death", name)
 
 
 def take_priority() -> bool:

@@ -6,7 +6,8 @@ import pytest
 
 from gateway import fastpath
 from gateway.config import parse
-from gateway.faults import ConfigError
+from gateway.faults import ConfigError, FaultCode
+from gateway.model import DeviceInfo, DeviceKind, StorageSample, StorageState
 
 SITE = {
     "site": {"name": "House", "serial": "NE-1", "time_zone": "UTC"},
@@ -40,3 +41,63 @@ async def test_a_fast_path_without_devices_starts_and_stops(tmp_path):
         await asyncio.sleep(0.2)
         assert not running.done()
         stop.set()
+
+
+METER = {"driver": "meter.eastron_sdm630", "role": "grid", "host": "127.0.0.1"}
+BATTERY = {"driver": "storage.sunspec", "host": "127.0.0.1"}
+
+
+def wired(phases, **devices):
+    return parse({**SITE, "grid": {"main_fuse_a": 25.0, "phases": phases}, "devices": devices})
+
+
+def test_a_device_on_phases_that_the_site_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"devices\.battery\.phases.*write \[1\]"):
+        fastpath.open_devices(wired(1, battery=BATTERY))
+    assert fastpath.open_devices(wired(1, grid=METER, battery={**BATTERY, "phases": [1]}))
+
+
+def test_a_grid_meter_that_does_not_see_every_phase_is_refused():
+    with pytest.raises(ConfigError, match=r"devices\.grid\.phases.*write \[1, 2, 3\]"):
+        fastpath.open_devices(wired(3, grid={**METER, "phases": [1]}))
+
+
+class Failing:
+    """A driver that fails by mistake on its first run."""
+
+    card = fastpath.open_devices(wired(1, b={**BATTERY, "phases": [1]}))["b"].card
+    info = DeviceInfo("battery", DeviceKind.STORAGE, "B", "s")
+
+    def __init__(self, fails):
+        self.fails, self.released, self.applied = fails, False, []
+
+    async def run(self, sink):
+        if self.fails:
+            raise ZeroDivisionError("no cells")
+        while True:
+            at = asyncio.get_running_loop().time()
+            sink.sample(StorageSample(at, 0.0, 50.0, StorageState.RUNNING, 5000.0, 5000.0))
+            await asyncio.sleep(0.02)
+
+    def apply(self, setpoint):
+        self.applied.append(setpoint)
+
+    async def release(self):
+        self.released = True
+
+
+async def test_a_driver_that_fails_is_built_anew_while_the_others_go_on(tmp_path, monkeypatch):
+    config = parse({**SITE, "devices": {"battery": BATTERY}}, tmp_path / "site.toml")
+    successor, stop = Failing(False), asyncio.Event()
+    monkeypatch.setattr(fastpath, "DRIVER_PAUSE_S", 0.3)
+    monkeypatch.setattr(fastpath, "open_device", lambda *_: successor)
+    fast_path = fastpath.FastPath(config, {"battery": Failing(True)})
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(fast_path.run(stop))
+        await asyncio.sleep(0.1)
+        assert fast_path._state.raised(FaultCode.RULE_FAILED, "battery")
+        while fast_path._state.raised(FaultCode.RULE_FAILED, "battery"):
+            assert not running.done()
+            await asyncio.sleep(0.02)
+        stop.set()
+    assert successor.released
