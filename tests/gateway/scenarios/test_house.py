@@ -159,6 +159,7 @@ async def test_a_plug_that_slips_and_is_pushed_back_at_once_is_charging_again_by
     await scene.ask("set_load", w=2500.0)
     await scene.control()
     await scene.ask("unplug")
+    await asyncio.sleep(0.4)
     await scene.ask("plug")
 
     async def ended():
