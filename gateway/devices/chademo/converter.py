@@ -137,6 +137,11 @@ class Converter:
             min_voltage_v=profile.min_voltage.read(state),
         )
 
+    async def lease_s(self) -> float:
+        """Read how long the converter waits for the next write; 0 in one that has just started."""
+        (word,) = await self.bus.read_holding(self._profile.lease.address, 1)
+        return word * self._profile.lease.scale
+
     async def read(self) -> Reading:
         """Read state and measurements in one block."""
         profile = self._profile

@@ -12,6 +12,7 @@ from gateway.devices.can_bus import CanBus
 from gateway.devices.chademo import report
 from gateway.devices.chademo.cadence import beats
 from gateway.devices.chademo.car import Car
+from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.converter import PROFILES, Converter, Nameplate, Reading
 from gateway.devices.chademo.frames import CarRequest, decode_car
 from gateway.devices.chademo.link import Link
@@ -24,6 +25,7 @@ from gateway.devices.chademo.moment import (
     Progress,
     State,
     leftover,
+    restarted,
 )
 from gateway.devices.chademo.options import (
     CARD,
@@ -162,17 +164,34 @@ class ChademoEvse:
         await keep_connected(bus, link, begin, link.serve, first_pause_s=RECONNECT_S)
 
     async def _begin_converter(self) -> None:
-        """End what a dead predecessor ordered before anything else; then learn what the converter is."""
+        """End what a dead predecessor ordered before anything else; then learn what the converter is.
+
+        One that has lost its lease under a session has started anew, and must not be thrown back to full current.
+        """
+        if self._under_way and await self._converter.lease_s() != CONVERTER_LEASE_S:
+            self._abort(Cause.CONVERTER_LOST, d2=True)
         nameplate = await self._converter.begin(self._orders.converter, CONVERTER_LEASE_S)
         self._fit(nameplate)
 
     async def _begin_pilot(self) -> None:
-        """Where coils were left on, let the session begin with ending that."""
+        """Where coils were left on, let the session begin with ending that; where they fell off under one, end it."""
         found = await self._pilot.begin(PILOT_WATCHDOG_S)
+        ordered = self._orders.coils
+        if self._under_way and (ordered.d1 > found.d1 or ordered.d2 > found.d2 or ordered.lock > found.lock):
+            self._abort(Cause.PILOT_LOST, d2=found.d2)
         if found != Coils() and self._progress.state in RESTING - {State.WELDED}:
             LOGGER.warning("%s: ending what was left commanded: %s", self.info.id, found)
             self._progress = leftover(_now(), d2=found.d2)
             self._advance()
+
+    @property
+    def _under_way(self) -> bool:
+        return self._progress.state not in RESTING | {State.ABORTING, State.ISOLATING}
+
+    def _abort(self, cause: Cause, *, d2: bool) -> None:
+        LOGGER.warning("%s: ending the session: %s", self.info.id, cause)
+        self._progress = restarted(self._progress, _now(), cause, d2=d2)
+        self._advance()
 
     def _fit(self, nameplate: Nameplate) -> None:
         """Let the nameplate fill in what the options leave open, and bound what they say."""

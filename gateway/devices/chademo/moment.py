@@ -1,6 +1,6 @@
 """One instant of a charging session: what is remembered, what is seen, and what both say together; pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from math import inf
 
@@ -130,6 +130,12 @@ class Progress:
 def leftover(now: float, *, d2: bool) -> Progress:
     """Return the progress that ends what a dead predecessor left commanded; ``d2`` as it was found."""
     return Progress(State.ABORTING, since=now, cause=Cause.PREDECESSOR, insulated=d2, stepped_at=now)
+
+
+def restarted(progress: Progress, now: float, cause: Cause, *, d2: bool) -> Progress:
+    """Return the progress that ends a session of which a device has lost its part; ``d2`` never comes on again."""
+    insulated = progress.insulated and d2
+    return replace(progress, state=State.ABORTING, since=now, cause=cause, insulated=insulated, current_a=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from gateway.devices.chademo.moment import (
     Progress,
     State,
     leftover,
+    restarted,
 )
 from gateway.devices.chademo.orders import POSTURES, orders
 from gateway.devices.chademo.session import TABLE, step
@@ -355,6 +356,16 @@ def test_what_a_dead_predecessor_left_is_ended_before_a_new_session():
     bench.car.contactor, bench.voltage_v = True, 375.0
     bench.until(State.FAULT, within=5)
     assert bench.visited == [State.ISOLATING, State.FAULT]
+    bench.until(State.ENERGISED, within=60)
+
+
+def test_a_session_whose_pilot_module_started_anew_never_switches_d2_on_again():
+    bench = Bench().until(State.ENERGISED).want(10).run(2)
+    bench.progress = restarted(bench.progress, bench.inputs.now, Cause.PILOT_LOST, d2=False)
+    while bench.progress.state is not State.FAULT:
+        bench.tick()
+        assert not bench.orders().coils.d2
+        assert not bench.orders().converter.current_a
     bench.until(State.ENERGISED, within=60)
 
 

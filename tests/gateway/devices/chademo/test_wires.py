@@ -6,11 +6,13 @@ import time
 import pytest
 
 from gateway.devices.chademo.cadence import beats
+from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.converter import PROFILES, Converter, Point
 from gateway.devices.chademo.evse import ChademoEvse
 from gateway.devices.chademo.link import Link
-from gateway.devices.chademo.moment import Mode, Output, PilotLines
-from gateway.devices.chademo.orders import Coils, ConverterOrder
+from gateway.devices.chademo.moment import Charger, Inputs, Mode, Output, PilotLines, Progress, State
+from gateway.devices.chademo.options import CONVERTER_LEASE_S
+from gateway.devices.chademo.orders import Coils, ConverterOrder, orders
 from gateway.devices.chademo.pilot import PilotModule
 from gateway.devices.modbus_bus import ModbusBus
 from gateway.faults import ConfigError, Refused
@@ -91,6 +93,53 @@ async def test_pilot_coils_are_reported_as_found_and_written_with_read_back():
         await module.order(Coils(d1=True, lock=True))
         assert await module.coils() == Coils(d1=True, lock=True)
         bus.close()
+
+
+def under_way(pilot_port: int, converter_port: int) -> ChademoEvse:
+    """A driver that is charging when the connection of one of its devices has just been lost."""
+    here = {"host": "127.0.0.1"}
+    ports = {"pilot": here | {"port": pilot_port}, "converter": here | {"port": converter_port}}
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE | ports)
+    evse._progress = Progress(State.ENERGISED, insulated=True, current_a=10.0)
+    evse._orders = orders(evse._progress, Inputs(0.0), Charger())
+    return evse
+
+
+@pytest.mark.parametrize("fallen", [{1}, {0, 1, 2}])
+async def test_coils_that_fell_off_under_a_session_end_it_and_d2_stays_off(fallen):
+    async with ModbusDevice(holding={0: 0}, coils={i: int(i not in fallen) for i in range(3)}) as device:
+        evse = under_way(device.port, 1)
+        await evse._pilot.bus.connect()
+        await evse._begin_pilot()
+        assert (evse._progress.state, evse._progress.cause) == (State.ABORTING, Cause.PILOT_LOST)
+        assert not evse._orders.coils.d2
+        evse._pilot.bus.close()
+
+
+async def test_a_converter_that_started_anew_under_a_session_is_switched_off():
+    async with converter_device() as device:
+        device.holding[4] = 0
+        evse = under_way(1, device.port)
+        await evse._converter.bus.connect()
+        await evse._begin_converter()
+        assert (evse._progress.state, evse._progress.cause) == (State.ABORTING, Cause.CONVERTER_LOST)
+        assert device.written[0] == (0, (0, 0, 0))
+        evse._converter.bus.close()
+
+
+async def test_a_mere_break_of_a_connection_does_not_end_a_session():
+    pilot = ModbusDevice(holding={0: 0}, coils=dict.fromkeys(range(3), 1))
+    async with pilot, converter_device() as converter:
+        converter.holding[4] = CONVERTER_LEASE_S
+        evse = under_way(pilot.port, converter.port)
+        for bus, begin in (
+            (evse._pilot.bus, evse._begin_pilot),
+            (evse._converter.bus, evse._begin_converter),
+        ):
+            await bus.connect()
+            await begin()
+            bus.close()
+        assert evse._progress.state is State.ENERGISED
 
 
 async def test_a_link_writes_a_change_at_once_and_an_unchanged_order_before_its_lease_ends():
