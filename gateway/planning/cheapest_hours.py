@@ -12,17 +12,28 @@ VALID_FOR = timedelta(hours=2)
 """A plan is remade every quarter of an hour; one that is not remade is not trusted longer than this."""
 CHARGE_EFFICIENCY = 0.9
 HOLD = timedelta(hours=6)
-"""So long before it leaves a car no longer runs the house."""
+"""So long before it leaves a car no longer runs the house; longer where refilling it from its floor takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A car that must hold ``need_wh`` more in its battery at ``leaves_at``, and the AC power that it can charge with."""
+    """A car that must hold ``need_wh`` more in its battery at ``leaves_at``, and the AC power that it can charge with.
+
+    ``deepest_wh`` is what it would need if it had run the house down to its floor.
+    """
 
     device: DeviceId
     leaves_at: datetime
     need_wh: float
     power_w: float
+    deepest_wh: float = 0.0
+
+    @property
+    def hold(self) -> timedelta:
+        """How long before leaving the car must no longer be discharged."""
+        if self.power_w <= 0:
+            return HOLD
+        return max(HOLD, timedelta(hours=self.deepest_wh / (self.power_w * CHARGE_EFFICIENCY)))
 
 
 def next_departure(departure: time, utc: datetime, zone: ZoneInfo) -> datetime:
@@ -56,7 +67,7 @@ def make_plan(
                 continue
             if starts_at in chosen:
                 powers_w[trip.device], reasons[trip.device] = trip.power_w, "cheap_hours"
-            elif starts_at >= trip.leaves_at - HOLD:
+            elif starts_at + STEP > trip.leaves_at - trip.hold:
                 powers_w[trip.device], reasons[trip.device] = 0.0, "ready_for_departure"
         slots.append(PlanSlot(starts_at, starts_at + STEP, None, powers_w, reasons))
     return Plan(plan_id, utc, utc + VALID_FOR, because, tuple(slots))
@@ -66,30 +77,38 @@ def _charge_times(trip: Trip, utc: datetime, prices: Sequence[PriceSlot]) -> fro
     if trip.need_wh <= 0 or trip.power_w <= 0:
         return frozenset()
     start = utc.replace(minute=utc.minute // 15 * 15, second=0, microsecond=0)
-    steps = [start + i * STEP for i in range(max(0, int((trip.leaves_at - start) / STEP)))]
+    steps = [start + i * STEP for i in range(max(0, -((start - trip.leaves_at) // STEP)))]
     dearest = max((p.import_per_kwh for p in prices), default=0.0) + 1.0
     cost = {
         s: next((p.import_per_kwh for p in prices if p.starts_at <= s < p.ends_at), dearest) for s in steps
     }
-    step_wh = trip.power_w * CHARGE_EFFICIENCY * STEP.total_seconds() / 3600
-    wanted = -int(-trip.need_wh // step_wh)
-    cheapest = sorted(steps, key=lambda s: (cost[s], -s.timestamp()))[:wanted]
-    return frozenset(cheapest)
+    chosen, left_wh = set[datetime](), trip.need_wh
+    for step in sorted(steps, key=lambda s: (cost[s], -s.timestamp())):
+        if left_wh <= 0:
+            break
+        usable = min(step + STEP, trip.leaves_at) - max(step, utc)
+        left_wh -= trip.power_w * CHARGE_EFFICIENCY * usable.total_seconds() / 3600
+        chosen.add(step)
+    return frozenset(chosen)
 
 
 def trips_of(
     cars: Mapping[DeviceId, tuple[float, float, float]],
-    departures: Mapping[DeviceId, tuple[time, float]],
+    departures: Mapping[DeviceId, tuple[time, float, float]],
     utc: datetime,
     zone: ZoneInfo,
 ) -> tuple[Trip, ...]:
-    """Return the trips of plugged cars: ``cars`` id → (SoC %, capacity Wh, charge W), ``departures`` id → (time, target %)."""
+    """Return the trips of plugged cars.
+
+    ``cars``: id → (SoC %, capacity Wh, charge W); ``departures``: id → (time, target %, floor %).
+    """
     return tuple(
         Trip(
             d,
             next_departure(departures[d][0], utc, zone),
             max(0.0, departures[d][1] - soc) / 100 * wh,
             power_w,
+            max(0.0, departures[d][1] - departures[d][2]) / 100 * wh,
         )
         for d, (soc, wh, power_w) in cars.items()
         if d in departures

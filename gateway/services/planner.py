@@ -84,8 +84,10 @@ class Planner:
         fresh_prices = self._prices.refresh()
         snapshot, owner = self._known()
         cars = _cars(snapshot)
-        departures: dict[DeviceId, tuple[time, float]] = {
-            d: (s.departure, s.target_soc_pct) for d in cars if (s := owner.of(d)).departure is not None
+        departures: dict[DeviceId, tuple[time, float, float]] = {
+            d: (s.departure, s.target_soc_pct, s.floor_soc_pct)
+            for d in cars
+            if (s := owner.of(d)).departure is not None
         }
         seen = (tuple(cars), tuple(departures.items()), owner.control_on)
         old = self._made_at is None or (utc - self._made_at).total_seconds() >= REPLAN_S

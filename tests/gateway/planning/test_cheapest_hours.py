@@ -42,6 +42,26 @@ def test_shortly_before_leaving_the_car_no_longer_runs_the_house():
     assert plan.slot(NOW).device_power_w == {}
 
 
+def test_a_car_that_charges_slowly_is_held_as_long_as_refilling_it_from_its_floor_takes():
+    trip = Trip("car", NOW + 20 * HOUR, 0.0, 2000.0, deepest_wh=18_000.0)
+    plan = make_plan("p", "test", NOW, prices([1] * 24), [trip])
+    held = [s.starts_at for s in plan.slots if s.device_power_w.get("car") == 0.0]
+    assert held[0] == NOW + 10 * HOUR
+
+
+def test_the_minutes_before_leaving_and_what_is_left_of_this_quarter_count():
+    now = NOW + timedelta(minutes=14)
+    soon = Trip("car", NOW + timedelta(minutes=20), 10_000.0, 6000.0)
+    assert charging(make_plan("p", "test", now, (), [soon])) == [NOW, NOW + timedelta(minutes=15)]
+    need_wh = 6000.0 * CHARGE_EFFICIENCY / 4
+    later = Trip("car", NOW + timedelta(minutes=30), need_wh, 6000.0)
+    cheap_now = (
+        PriceSlot(NOW, NOW + timedelta(minutes=15), 1, 0),
+        PriceSlot(NOW + timedelta(minutes=15), NOW + HOUR, 9, 0),
+    )
+    assert charging(make_plan("p", "test", now, cheap_now, [later])) == [NOW, NOW + timedelta(minutes=15)]
+
+
 def test_no_trip_no_plan():
     assert make_plan("p", "test", NOW, prices([1]), []) is None
 
