@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from gateway.devices.chademo.causes import Cause
 from gateway.faults import FaultCode
 from gateway.model import EventStatus, EvseState, RequestMode, Rung, StorageState
 from tests.gateway.api.fake_site import snapshot
@@ -228,6 +229,7 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     assert planned
     assert codes | planned | set(Rung) | set(RequestMode) - {RequestMode.PAUSE} <= reasons
     assert texts["sensor"]["charger_state"]["state"].keys() == set(EvseState)
+    assert texts["sensor"]["stop_cause"]["state"].keys() == set(Cause) - {Cause.NONE}
     assert texts["sensor"]["battery_state"]["state"].keys() == set(StorageState)
     assert texts["select"]["charge_mode"]["state"].keys() == {"auto", *RequestMode}
 

@@ -12,6 +12,7 @@ class Cause(StrEnum):
 
     NONE = ""
     OWNER_STOP = "owner_stop"
+    SETPOINT_EXPIRED = "setpoint_expired"
     TIME_OVER = "time_over"
     VEHICLE_STOP = "vehicle_stop"
     VEHICLE_REFUSED = "vehicle_refused"
@@ -62,6 +63,7 @@ _SYSTEM = EvseStatus.SYSTEM_FAULT
 MEANINGS: dict[Cause, Meaning] = {
     Cause.NONE: Meaning(),
     Cause.OWNER_STOP: Meaning(),
+    Cause.SETPOINT_EXPIRED: Meaning(),
     Cause.TIME_OVER: Meaning(retry_after_s=10.0),
     Cause.VEHICLE_STOP: Meaning(retry_after_s=WAKE_AGAIN_S),
     Cause.VEHICLE_REFUSED: Meaning(retry_after_s=WAKE_AGAIN_S),

@@ -39,9 +39,10 @@ from gateway.devices.chademo.orders import CURRENT_STEP_A, Coils, ConverterOrder
 from gateway.devices.chademo.pilot import PilotModule
 from gateway.devices.chademo.power import Trim, dc_power_w
 from gateway.devices.chademo.session import step
+from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.faults import FaultCode, Malformed
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, Interval, Setpoint, VehicleSample
+from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseSample, Interval, Setpoint, VehicleSample
 
 LOGGER = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class ChademoEvse:
         self._reading: tuple[float, Reading] | None = None
         self._vehicle: VehicleSample | None = None
         self._trim = Trim()
+        self._following, self._ignored = Following(), ""
         self._setpoint: Setpoint | None = None
         self._released = False
 
@@ -226,7 +228,18 @@ class ChademoEvse:
         moment = self._moment()
         if self._sink is not None and moment.inputs.pilot is not None:
             rated, trim_w = self.info.rated, self._trim.offset_w
-            self._sink.sample(report.sample(moment, reading, self._vehicle, rated, trim_w))
+            sample = report.sample(moment, reading, self._vehicle, rated, trim_w)
+            self._sink.sample(sample)
+            self._watch(sample)
+
+    def _watch(self, sample: EvseSample) -> None:
+        """Note a converter that acknowledges orders and does something else."""
+        self._following = self._following.after(sample.at, differs=report.differs(sample))
+        if not self._following.broken(sample.at):
+            self._ignored = ""
+        elif not self._ignored:
+            self._ignored = f"ordered {sample.applied_w:.0f} W, measured {sample.power_w:.0f} W"
+            LOGGER.warning("%s: order not followed: %s", self.info.id, self._ignored)
 
     def _advance(self) -> None:
         """Move the session by what is known now, and pass its orders on."""
@@ -244,14 +257,16 @@ class ChademoEvse:
         now = _now()
         lines, reading = _fresh(self._lines, now), _fresh(self._reading, now)
         setpoint = self._setpoint
-        wanted = setpoint is not None and setpoint.engage and now < setpoint.expires_at + END_AFTER_S
+        wanted = setpoint is not None and setpoint.engage and not self._released
+        lapsed = setpoint is not None and now >= setpoint.expires_at + END_AFTER_S
         inputs = Inputs(
             now=now,
             car=self._car,
             pilot=lines,
             output=reading.output if reading else None,
             bus_up=self._can.up,
-            engage=wanted and not self._released,
+            engage=wanted and not lapsed,
+            lapsed=wanted and lapsed,
             wanted_a=self._wanted_a(reading, self._wanted_w(now)),
         )
         return Moment(self._progress, inputs, self._charger)
@@ -303,6 +318,7 @@ class ChademoEvse:
         own = {
             FaultCode.DEVICE_UNREACHABLE: lost,
             FaultCode.DEVICE_REFUSED: refused,
+            FaultCode.SETPOINT_NOT_FOLLOWED: self._ignored,
             FaultCode.CAN_BUS_LOST: self._can.problem,
         }
         return {code: detail for code, detail in own.items() if detail}

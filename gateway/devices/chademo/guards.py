@@ -96,6 +96,10 @@ def not_wanted(m: Moment) -> bool:
     return not m.inputs.engage
 
 
+def wish_lapsed(m: Moment) -> bool:
+    return m.inputs.lapsed
+
+
 def introduced(m: Moment) -> bool:
     return m.inputs.car.introduced
 

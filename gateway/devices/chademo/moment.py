@@ -90,7 +90,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive."""
+    """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive.
+
+    ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it.
+    """
 
     now: float
     car: Car = field(default_factory=Car)
@@ -98,6 +101,7 @@ class Inputs:
     output: Output | None = None
     bus_up: bool = True
     engage: bool = False
+    lapsed: bool = False
     wanted_a: float = 0.0
 
 

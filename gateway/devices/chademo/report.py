@@ -29,6 +29,19 @@ _STATES: dict[State, EvseState] = {
 }
 
 
+FOLLOW_TOLERANCE_W = 300.0
+FOLLOW_TOLERANCE = 0.15
+
+
+def differs(sample: EvseSample) -> bool:
+    """Tell whether the measured power is not what was ordered; only while current may flow."""
+    if sample.applied_w is None:
+        return False
+    return abs(sample.power_w - sample.applied_w) > max(
+        FOLLOW_TOLERANCE_W, FOLLOW_TOLERANCE * abs(sample.applied_w)
+    )
+
+
 def evse_state(moment: Moment) -> EvseState:
     """Return what the owner sees; a fault without a code heals by itself and is no fault to the owner."""
     progress, pilot = moment.progress, moment.inputs.pilot

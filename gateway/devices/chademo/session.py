@@ -56,6 +56,7 @@ _REFUSALS = (
     Rule(on.car_fault, State.STOPPING, Cause.VEHICLE_FAULT),
     Rule(on.not_parked, State.STOPPING, Cause.VEHICLE_NOT_PARKED),
     Rule(on.car_refuses, State.STOPPING, Cause.VEHICLE_REFUSED),
+    Rule(on.wish_lapsed, State.STOPPING, Cause.SETPOINT_EXPIRED),
     Rule(on.not_wanted, State.STOPPING, Cause.OWNER_STOP),
 )
 _ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
@@ -74,6 +75,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     State.IDLE: (Rule(wanted_and_ready, State.WAKING),),
     State.WAKING: (
         *_via(State.ISOLATING, _TROUBLE),
+        Rule(on.wish_lapsed, State.UNLOCKING, Cause.SETPOINT_EXPIRED),
         Rule(on.not_wanted, State.UNLOCKING, Cause.OWNER_STOP),
         Rule(on.introduced, State.NEGOTIATING),
         Rule(on.no_answer, State.UNLOCKING, Cause.NO_ANSWER),

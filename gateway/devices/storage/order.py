@@ -1,6 +1,6 @@
 """Pure: when a battery's power order must be written, renewed or ended, and whether it is followed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.model import Setpoint, StorageSample
@@ -9,7 +9,6 @@ RENEWALS_PER_LEASE = 3
 CHANGE_W = 0.5
 FOLLOW_TOLERANCE_W = 200.0
 FOLLOW_TOLERANCE = 0.1
-FOLLOW_WITHIN_S = 30.0
 FULL_SOC_PCT = 95.0
 EMPTY_SOC_PCT = 10.0
 
@@ -48,24 +47,8 @@ def next_step(
     return Step.WAIT, min(renew_at, wanted.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
-    """Since when the measured power has differed from the order."""
-
-    differs_since: float | None = None
-
-    def after(self, sample: StorageSample) -> Following:
-        """Return the watch after one more sample; near full or empty a battery may rightly do less."""
-        if not _differs(sample):
-            return Following()
-        return self if self.differs_since is not None else replace(self, differs_since=sample.at)
-
-    def broken(self, now: float) -> bool:
-        """Tell whether the order has not been followed for too long."""
-        return self.differs_since is not None and now - self.differs_since > FOLLOW_WITHIN_S
-
-
-def _differs(sample: StorageSample) -> bool:
+def differs(sample: StorageSample) -> bool:
+    """Tell whether the measured power is not what was ordered; near full or empty a battery may rightly do less."""
     applied_w = sample.applied_w
     if applied_w is None:
         return False

@@ -14,8 +14,9 @@ from typing import Any
 
 from gateway.config import decode, within
 from gateway.devices import Sink
+from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
-from gateway.devices.storage.order import Following, Standing, Step, next_step
+from gateway.devices.storage.order import Standing, Step, differs, next_step
 from gateway.devices.storage.readings import ratings, sample_of
 from gateway.devices.storage.wset import PowerOrder
 from gateway.devices.sunspec import REGISTERS_PER_READ, SunSpecMap, Values, number, text
@@ -201,7 +202,7 @@ class SunSpecStorage:
         failed = sample.state is StorageState.FAULT
         alarms = int(number(ac, "Alrm") or 0)
         self._judge(sink, FaultCode.DEVICE_FAULT, f"alarm bits 0x{alarms:08x}" if failed else "")
-        self._following = self._following.after(sample)
+        self._following = self._following.after(sample.at, differs=differs(sample))
         ignored = self._following.broken(sample.at)
         detail = f"ordered {sample.applied_w:.0f} W, measured {sample.power_w:.0f} W" if ignored else ""
         self._judge(sink, FaultCode.SETPOINT_NOT_FOLLOWED, detail)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.devices.storage.order import Following, Standing, Step, next_step
+from gateway.devices.following import Following
+from gateway.devices.storage.order import Standing, Step, differs, next_step
 from gateway.model import Reason, Rung, Setpoint, StorageSample, StorageState
 
 LEASE_S = 30.0
@@ -56,7 +57,8 @@ def sample(at, power_w, applied_w, soc_pct=50.0):
 def broken_after(seconds, *args, **kwargs):
     following = Following()
     for at in range(seconds + 1):
-        following = following.after(sample(float(at), *args, **kwargs))
+        now = sample(float(at), *args, **kwargs)
+        following = following.after(now.at, differs=differs(now))
     return following.broken(float(seconds))
 
 
@@ -75,5 +77,5 @@ def test_small_differences_full_and_empty_batteries_are_no_disobedience():
 
 
 def test_following_again_forgets():
-    following = Following(differs_since=0.0).after(sample(40.0, 3000, 3000))
+    following = Following(differs_since=0.0).after(40.0, differs=differs(sample(40.0, 3000, 3000)))
     assert not following.broken(80.0)

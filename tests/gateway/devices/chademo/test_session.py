@@ -289,6 +289,16 @@ def test_a_silent_car_is_an_emergency_after_1_s():
     assert bench.progress.cause is Cause.VEHICLE_SILENT
 
 
+def test_a_wish_that_nobody_renewed_ends_a_session_as_gently_and_says_so():
+    bench = energised().want(12).run(2)
+    bench.history.clear()
+    bench.release()
+    bench.inputs = replace(bench.inputs, lapsed=True)
+    bench.until(State.DONE)
+    assert bench.visited == WAY_OUT
+    assert bench.progress.cause is Cause.SETPOINT_EXPIRED
+
+
 def test_a_car_that_falls_silent_right_after_opening_its_contactor_ended_normally():
     bench = energised().release().until(State.OPENING)
     while bench.car.contactor:

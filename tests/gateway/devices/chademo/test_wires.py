@@ -15,7 +15,8 @@ from gateway.devices.chademo.options import CONVERTER_LEASE_S
 from gateway.devices.chademo.orders import Coils, ConverterOrder, orders
 from gateway.devices.chademo.pilot import PilotModule
 from gateway.devices.modbus_bus import ModbusBus
-from gateway.faults import ConfigError, Refused
+from gateway.faults import ConfigError, FaultCode, Refused
+from gateway.model import EvseSample, EvseState, Reason, Rung, Setpoint
 from tests.gateway.devices.modbus_device import ModbusDevice
 
 PROFILE = PROFILES["ne_dc_v1"]
@@ -229,3 +230,44 @@ def test_nonsense_in_the_table_is_one_line_that_says_where(change, where):
     with pytest.raises(ConfigError, match=where) as error:
         ChademoEvse.from_table("garage", "evse.chademo", TABLE | change)
     assert "\n" not in str(error.value)
+
+
+def charging(at: float, power_w: float, applied_w: float | None) -> EvseSample:
+    return EvseSample(at, EvseState.READY, True, power_w, 6000.0, 6000.0, applied_w=applied_w)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "applied_w", "told"),
+    [
+        (0.0, -5000.0, True),
+        (-4200.0, -5000.0, True),
+        (400.0, 0.0, True),
+        (-4300.0, -5000.0, False),
+        (250.0, 0.0, False),
+        (3000.0, None, False),
+    ],
+)
+def test_a_converter_that_does_something_else_for_half_a_minute_is_told(power_w, applied_w, told):
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    for at in range(31):
+        evse._watch(charging(float(at), power_w, applied_w))
+    assert FaultCode.SETPOINT_NOT_FOLLOWED not in evse._own_faults()
+    evse._watch(charging(31.0, power_w, applied_w))
+    assert (FaultCode.SETPOINT_NOT_FOLLOWED in evse._own_faults()) is told
+    evse._watch(charging(32.0, applied_w or 0.0, applied_w))
+    assert FaultCode.SETPOINT_NOT_FOLLOWED not in evse._own_faults()
+
+
+async def test_a_wish_that_nobody_renewed_is_no_stop_of_the_owner():
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    now = asyncio.get_running_loop().time()
+    because = Reason(Rung.PLAN, "test")
+    for expired_s, engage, expected in [
+        (29, True, (True, False)),
+        (31, True, (False, True)),
+        (31, False, (False, False)),
+    ]:
+        evse.apply(Setpoint("garage", 1000.0, now - expired_s, because, engage=engage))
+        inputs = evse._moment().inputs
+        assert (inputs.engage, inputs.lapsed) == expected
+        assert inputs.wanted_a == 0
