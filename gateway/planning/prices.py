@@ -28,7 +28,8 @@ def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
         try:
             starts_at = datetime.fromisoformat(row["starts_at"])
             bought, sold = float(row["import_per_kwh"]), float(row["export_per_kwh"])
-        except (KeyError, ValueError, TypeError) as error:
+            _ = starts_at + LONGEST_SLOT
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise Malformed(f"prices, line {number}: {error!r}") from None
         if starts_at.tzinfo is None or not (isfinite(bought) and isfinite(sold)):
             raise Malformed(f"prices, line {number}: a time without zone or a price that is no number")

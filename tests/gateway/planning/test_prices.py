@@ -40,3 +40,8 @@ def test_a_bad_row_is_named_by_its_line(bad):
 def test_a_missing_file_is_unreachable(tmp_path):
     with pytest.raises(Unreachable):
         read_prices(tmp_path / "prices.csv")
+
+
+def test_a_year_beyond_the_calendar_is_malformed():
+    with pytest.raises(Malformed):
+        parse_prices([row("9999-12-31T23:30:00+00:00")])
