@@ -99,8 +99,10 @@ class Services:
                 LOGGER.warning("the fast path is gone")
             finally:
                 end.close()
+            await asyncio.sleep(RECONNECT_S)
 
     async def _tell_wishes(self, end: link.ServiceEnd) -> None:
+        await self._site.known.wait()
         while True:
             self._site.wanted.clear()
             await end.send(self._site.wishes())

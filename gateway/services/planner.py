@@ -35,8 +35,8 @@ class Prices:
             changed_at = self._table.file.stat().st_mtime
             if changed_at == self._read_at:
                 return False
-            self._read_at = changed_at
             self.slots = read_prices(self._table.file)
+            self._read_at = changed_at
         except (OSError, Theirs) as error:
             if not self._lost:
                 LOGGER.warning("prices: %s; keeping the old ones", error)
@@ -73,9 +73,12 @@ class Planner:
         self.plan: Plan | None = None
 
     async def run(self) -> None:
-        """Look every 10 s until cancelled."""
+        """Look every 10 s until cancelled; a mistake in planning must not take the owner's interface down."""
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception:
+                LOGGER.exception("planning failed; the last plan holds until it expires")
             await asyncio.sleep(LOOK_S)
 
     def look(self) -> None:
@@ -83,6 +86,8 @@ class Planner:
         utc = self._clock()
         fresh_prices = self._prices.refresh()
         snapshot, owner = self._known()
+        if snapshot is None:
+            return
         cars = _cars(snapshot)
         departures: dict[DeviceId, tuple[time, float, float]] = {
             d: (s.departure, s.target_soc_pct, s.floor_soc_pct)
@@ -90,7 +95,8 @@ class Planner:
             if (s := owner.of(d)).departure is not None
         }
         seen = (tuple(cars), tuple(departures.items()), owner.control_on)
-        old = self._made_at is None or (utc - self._made_at).total_seconds() >= REPLAN_S
+        age_s = (utc - self._made_at).total_seconds() if self._made_at else REPLAN_S
+        old = not 0 <= age_s < REPLAN_S
         if not (fresh_prices or old or seen != self._seen):
             return
         because = (
@@ -102,13 +108,13 @@ class Planner:
         self._changed()
 
 
-def _cars(snapshot: Snapshot | None) -> dict[DeviceId, tuple[float, float, float]]:
+def _cars(snapshot: Snapshot) -> dict[DeviceId, tuple[float, float, float]]:
     """Plugged cars whose SoC is known: (SoC %, capacity Wh, charge power W)."""
     cars: dict[DeviceId, tuple[float, float, float]] = {}
-    for device, sample in snapshot.evses.items() if snapshot else ():
+    for device, sample in snapshot.evses.items():
         if sample is None or sample.vehicle is None or sample.vehicle.soc_pct is None:
             continue
-        rated_w = snapshot.devices[device].rated.max_w if snapshot else 0.0
+        rated_w = snapshot.devices[device].rated.max_w
         cars[device] = (
             sample.vehicle.soc_pct,
             sample.vehicle.capacity_wh or 36_000.0,

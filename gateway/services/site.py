@@ -37,6 +37,8 @@ from gateway.services.store import Kept, OwnerStore
 
 FAST_PATH_SILENT_S = 3.0
 PRICES_SHOWN = timedelta(hours=48)
+MOST_WINDOWS = 512
+"""So that no utility can make a message that the link refuses, and with it the owner's stop."""
 
 
 class Caller(Protocol):
@@ -100,7 +102,10 @@ class History(Protocol):
 
 
 class ServicesSite:
-    """Implements the API's ``Site``. ``wanted`` is set whenever the fast path should hear new wishes."""
+    """Implements the API's ``Site``.
+
+    ``wanted`` is set whenever the fast path should hear new wishes, ``known`` once it has told what it follows.
+    """
 
     def __init__(
         self,
@@ -115,7 +120,7 @@ class ServicesSite:
     ) -> None:
         site = config.site
         self.identity = SiteIdentity(site.serial, site.name, __version__, site.time_zone)
-        self.wanted = asyncio.Event()
+        self.wanted, self.known = asyncio.Event(), asyncio.Event()
         self.plan: Plan | None = None
         self.snapshot: Snapshot | None = None
         self._config = config
@@ -141,7 +146,10 @@ class ServicesSite:
     # ── from the fast path, the planner and the utility ──────────────────────────────────────────────────────────────
 
     def take(self, report: Report) -> None:
-        """Take a report of the fast path."""
+        """Take a report of the fast path; of the first one also the plan that it still follows."""
+        if not self.known.is_set():
+            self.plan = report.snapshot.wishes.plan
+            self.known.set()
         self.snapshot = report.snapshot
         self._journal.record(report.snapshot)
         self._end_requests(report.snapshot)
@@ -165,11 +173,12 @@ class ServicesSite:
             self.wanted.set()
 
     def wishes(self) -> Wishes:
-        """Return all that the fast path should hold now."""
+        """Return all that the fast path should hold now; of very many windows the soonest, the others in their turn."""
         utc = self._clock()
         kept = self._store.kept
-        windows = self._calls.windows(utc) if self._calls else ()
-        return Wishes(kept.owner, tuple(r for r in kept.requests if r.expires_at > utc), windows, self.plan)
+        windows = sorted(self._calls.windows(utc) if self._calls else (), key=lambda w: w.starts_at)
+        requests = tuple(r for r in kept.requests if r.expires_at > utc)
+        return Wishes(kept.owner, requests, tuple(windows[:MOST_WINDOWS]), self.plan)
 
     # ── for the API ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,5 +1,6 @@
 """The site as the services know it: wishes on disk first, requests that end by themselves, limits that hold now."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 from gateway.config import parse
 from gateway.faults import FaultCode, Refused
-from gateway.link import Report
+from gateway.link import MAX_BACKLOG_BYTES, Order, Report, encode
 from gateway.model import (
     DeviceInfo,
     DeviceKind,
@@ -16,10 +17,12 @@ from gateway.model import (
     EvseState,
     GridWindow,
     OwnerSettings,
+    Plan,
     Request,
     RequestMode,
     VehicleSample,
     WindowKind,
+    Wishes,
 )
 from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Planner, Prices
@@ -178,6 +181,65 @@ async def test_a_departure_makes_a_plan_and_a_change_of_mind_another(store, tmp_
     planner.look()
     assert len(plans) == 2
     assert any(s.device_power_w.get("garage", 0.0) > 0 for s in plans[-1].slots)
+
+
+async def test_a_clock_that_was_set_back_is_no_reason_to_stop_planning(store):
+    from zoneinfo import ZoneInfo
+
+    site = build(store)
+    leaving = DeviceSettings(departure=time(18, 0), target_soc_pct=90.0)
+    await site.set_owner(OwnerSettings(control_on=True, devices={"garage": leaving}))
+    site.take(report(50.0))
+    clock = [NOW]
+    known = lambda: (site.snapshot, site.owner)  # noqa: E731
+    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: None, lambda: clock[0])
+    planner.look()
+    clock[0] = NOW - timedelta(days=1)
+    planner.look()
+    assert planner.plan.slot(clock[0]) is not None
+
+
+async def test_a_mistake_in_planning_does_not_end_the_services(monkeypatch):
+    from zoneinfo import ZoneInfo
+
+    looks = []
+
+    def broken():
+        looks.append(1)
+        raise ZeroDivisionError("no quarter")
+
+    monkeypatch.setattr("gateway.services.planner.LOOK_S", 0.01)
+    planner = Planner(Prices(None), ZoneInfo("UTC"), broken, lambda: None, lambda: NOW)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(planner.run())
+        while len(looks) < 3:
+            await asyncio.sleep(0.01)
+        running.cancel()
+
+
+async def test_restarted_services_keep_the_plan_that_the_fast_path_still_follows(store):
+    from zoneinfo import ZoneInfo
+
+    site = build(store)
+    known = lambda: (site.snapshot, site.owner)  # noqa: E731
+    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: site.replan(planner.plan), lambda: NOW)
+    planner.look()
+    followed = Plan("p", NOW, NOW + HOUR, "test", ())
+    heard = report(50.0)
+    site.take(Report(replace(heard.snapshot, wishes=Wishes(plan=followed))))
+    assert site.wishes().plan == followed
+    planner.look()
+    assert site.wishes().plan is None
+    site.take(Report(replace(heard.snapshot, wishes=Wishes(plan=followed))))
+    assert site.wishes().plan is None
+
+
+async def test_of_very_many_windows_the_soonest_are_sent(store):
+    first = GridWindow(WindowKind.IMPORT_LIMIT, 3000.0, NOW, NOW + HOUR, "e", "u")
+    many = [replace(first, starts_at=NOW + i * HOUR, ends_at=NOW + (i + 1) * HOUR) for i in range(50_000)]
+    sent = build(store, Calls(*reversed(many))).wishes()
+    assert sent.windows[0] == first
+    assert len(encode(Order(sent))) < MAX_BACKLOG_BYTES
 
 
 async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
