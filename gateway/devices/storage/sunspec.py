@@ -224,7 +224,7 @@ class SunSpecStorage:
                 await self._write(sink, step, power_w)
 
     async def _write(self, sink: Sink, step: Step, power_w: float) -> None:
-        unsure = Standing(None, monotonic())
+        unsure, leased = Standing(None, monotonic()), True
         self._stand(self._standing or unsure)
         try:
             match step:
@@ -232,10 +232,10 @@ class SunSpecStorage:
                     await self._order.end()
                     self._stand(None)
                 case Step.RENEW:
-                    await self._order.renew(power_w)
+                    leased = await self._order.renew(power_w)
                     self._stand(replace(unsure, power_w=power_w))
                 case _:
-                    await self._order.change(power_w)
+                    leased = await self._order.change(power_w)
                     self._stand(replace(self._standing or unsure, power_w=power_w))
         except Refused as error:
             self._stand(unsure)
@@ -243,6 +243,9 @@ class SunSpecStorage:
             await asyncio.sleep(REFUSED_PAUSE_S)
         else:
             self._judge(sink, FaultCode.DEVICE_REFUSED, "")
+        if not leased and self.card.discharging_at_most_s is not None:
+            self._tell_proof(sink, reverts=False)
+            self._tried = None
 
     async def _try_timer(self, sink: Sink) -> None:
         """Prove once per device and firmware that silence ends an order; otherwise discharge is refused."""
@@ -253,9 +256,12 @@ class SunSpecStorage:
         except Refused as error:
             LOGGER.warning("%s: the trial of its timer was refused: %s", self.info.id, error)
             reverts = False
+        self._tell_proof(sink, reverts=reverts)
+        self._tried = self._identity()
+
+    def _tell_proof(self, sink: Sink, *, reverts: bool) -> None:
         self.card = card(self._options.lease_s, reverts=reverts)
         self._judge(sink, FaultCode.FAIL_SAFE_UNPROVEN, "" if reverts else "its timer does not end an order")
-        self._tried = self._identity()
 
     def _identity(self) -> tuple[str, str]:
         return self.info.serial, self.info.version

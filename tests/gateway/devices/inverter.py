@@ -1,6 +1,7 @@
 """A SunSpec battery inverter in a few registers, with a clock of its own."""
 
 import asyncio
+import math
 import struct
 
 from tests.gateway.devices.modbus_device import ModbusDevice, chained
@@ -29,6 +30,7 @@ class Inverter(ModbusDevice):
             )
         )
         self.reverts, self.haste, self.follows = reverts, haste, True
+        self.counts, self.refuses_power, self._armed_at = True, False, 0.0
         self.orders = []
         self._timer = None
         self.on_write = self._obey
@@ -36,6 +38,15 @@ class Inverter(ModbusDevice):
     def point(self, offset, size=1):
         words = [self.holding[WSET + offset + i] for i in range(size)]
         return int.from_bytes(struct.pack(f">{size}H", *words), signed=size == 2 and offset < 28)
+
+    def _answer(self, pdu):
+        """Show what is left of the timer; one that does not count stands still."""
+        gone_s = (asyncio.get_running_loop().time() - self._armed_at) * self.haste if self.counts else 0.0
+        left_s = max(0.0, self.point(31, 2) - gone_s) if self.point(22) else 0.0
+        self.holding |= {WSET + 33: 0, WSET + 34: math.ceil(left_s)}
+        if self.refuses_power and pdu[:3] == struct.pack(">BH", 16, WSET + 23):
+            return bytes([0x90, 3])
+        return super()._answer(pdu)
 
     @property
     def power_w(self):
@@ -45,6 +56,7 @@ class Inverter(ModbusDevice):
     def _obey(self, address, values):
         if self._timer:
             self._timer.cancel()
+        self._armed_at = asyncio.get_running_loop().time()
         if self.reverts and self.point(31, 2):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.point(31, 2) / self.haste, self._revert)

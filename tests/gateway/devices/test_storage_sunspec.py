@@ -168,6 +168,37 @@ async def test_a_battery_whose_timer_does_nothing_is_charged_but_never_discharge
     assert min(inverter.orders) == 0
 
 
+@pytest.mark.parametrize("defect", ["stands still", "forgets its time"])
+async def test_a_timer_that_stops_working_after_its_trial_ends_the_discharge(slot, defect, monkeypatch):
+    monkeypatch.setattr("gateway.devices.storage.wset.COUNT_SLACK_S", 0.5)
+    async with Inverter(haste=1.0) as inverter, Running(battery_on(inverter, lease_s=3), slot) as battery:
+        battery.apply(setpoint(-3000, monotonic() + 60))
+        await slot.until(lambda: slot.samples and slot.samples[-1].power_w == -3000)
+        assert slot.faults == {}
+        monkeypatch.setattr("gateway.devices.storage.wset.PROOF_PATIENCE_S", 0.2)
+        inverter.reverts = False
+        if defect == "stands still":
+            inverter.counts = False
+        else:
+            inverter.ignored = {WSET + 31, WSET + 32}
+            inverter.holding[WSET + 32] = 0
+        await slot.until(lambda: FaultCode.FAIL_SAFE_UNPROVEN in slot.faults)
+        await slot.until(lambda: slot.samples[-1].power_w == 0)
+        assert battery.card.discharging_at_most_s is None
+        battery.apply(setpoint(2000, monotonic() + 60))
+        await slot.until(lambda: slot.samples[-1].power_w == 2000)
+        assert FaultCode.DEVICE_REFUSED not in slot.faults
+
+
+async def test_a_battery_that_refuses_0_w_is_handed_back_all_the_same(inverter, slot):
+    async with Running(battery_on(inverter), slot) as battery:
+        battery.apply(setpoint(-3000, monotonic() + 60))
+        await slot.until(lambda: slot.samples and slot.samples[-1].power_w == -3000)
+        inverter.refuses_power = True
+        await battery.release()
+        assert inverter.point(22) == 0
+
+
 async def test_a_battery_that_is_known_not_to_revert_is_not_even_tried(inverter, slot):
     battery = battery_on(inverter, revert_proven=False)
     assert battery.card.discharging_at_most_s is None
@@ -292,7 +323,7 @@ async def test_a_battery_without_state_of_charge_publishes_nothing(inverter, slo
 
 
 async def test_a_battery_that_does_something_else_is_told(inverter, slot, monkeypatch):
-    monkeypatch.setattr("gateway.devices.storage.order.FOLLOW_WITHIN_S", 0.2)
+    monkeypatch.setattr("gateway.devices.following.FOLLOW_WITHIN_S", 0.2)
     inverter.follows = False
     async with Running(battery_on(inverter), slot) as battery:
         battery.apply(setpoint(3000))
@@ -340,7 +371,7 @@ async def test_a_battery_with_an_unusable_704_is_a_fault_and_never_an_end(invert
 
 
 async def test_a_battery_that_works_while_it_should_rest_is_told(inverter, slot, monkeypatch):
-    monkeypatch.setattr("gateway.devices.storage.order.FOLLOW_WITHIN_S", 0.2)
+    monkeypatch.setattr("gateway.devices.following.FOLLOW_WITHIN_S", 0.2)
     async with Running(battery_on(inverter), slot) as battery:
         battery.apply(setpoint(0))
         await slot.until(lambda: slot.samples and slot.samples[-1].applied_w == 0)
