@@ -16,6 +16,7 @@ from gateway.config import decode, within
 from gateway.devices import Sink
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
+from gateway.devices.soc import HeldSoc
 from gateway.devices.storage.order import Standing, Step, differs, next_step
 from gateway.devices.storage.readings import ratings, sample_of
 from gateway.devices.storage.wset import PowerOrder
@@ -116,6 +117,7 @@ class SunSpecStorage:
         self._released = False
         self._tried: tuple[str, str] | None = None
         self._following = Following()
+        self._soc = HeldSoc()
         self._raised: set[FaultCode] = set()
 
     @classmethod
@@ -184,21 +186,30 @@ class SunSpecStorage:
         pack: Values = {}
         while True:
             if clock() >= pack_due:
-                pack, pack_due = await self._map.read(713), clock() + PACK_POLL_S
+                pack, pack_due = self._believed(await self._map.read(713)), clock() + PACK_POLL_S
             ac = await self._map.read(701, REGISTERS_PER_READ)
             applied_w = self._standing.power_w if self._standing else None
             try:
                 sample = sample_of(ac, pack, self.info, monotonic(), applied_w)
             except Malformed as error:
-                self._judge(sink, FaultCode.IMPLAUSIBLE_READING, str(error))
+                self._judge(sink, FaultCode.IMPLAUSIBLE_READING, self._soc.doubt or str(error))
             else:
                 sink.sample(sample)
                 self._report(sink, sample, ac)
             due = max(due + self._options.poll_s, clock())
             await asyncio.sleep(due - clock())
 
+    def _believed(self, pack: Values) -> Values:
+        """Return what 713 tells, with the state of charge that can be true; what is no percentage is judged later."""
+        told_pct = number(pack, "SoC")
+        if told_pct is None or not 0 <= told_pct <= 100:
+            return pack
+        most_w = max(self.info.rated.max_w, -self.info.rated.min_w)
+        self._soc = self._soc.after(monotonic(), told_pct, most_w, self.info.capacity_wh)
+        return {**pack, "SoC": self._soc.pct}
+
     def _report(self, sink: Sink, sample: StorageSample, ac: Values) -> None:
-        self._judge(sink, FaultCode.IMPLAUSIBLE_READING, "")
+        self._judge(sink, FaultCode.IMPLAUSIBLE_READING, self._soc.doubt)
         failed = sample.state is StorageState.FAULT
         alarms = int(number(ac, "Alrm") or 0)
         self._judge(sink, FaultCode.DEVICE_FAULT, f"alarm bits 0x{alarms:08x}" if failed else "")

@@ -322,6 +322,22 @@ async def test_a_battery_without_state_of_charge_publishes_nothing(inverter, slo
     assert slot.samples == []
 
 
+@pytest.mark.parametrize("lie", [0, 1, 99])
+async def test_a_state_of_charge_that_leaps_is_held_and_told(inverter, slot, lie, monkeypatch):
+    monkeypatch.setattr("gateway.devices.storage.sunspec.PACK_POLL_S", 0.0)
+    async with Running(battery_on(inverter), slot):
+        await slot.until(lambda: slot.samples)
+        soc = next(a for a in inverter.holding if a > WSET + 66 and inverter.holding[a] == 55)
+        inverter.holding[soc] = lie
+        await slot.until(lambda: FaultCode.IMPLAUSIBLE_READING in slot.faults)
+        assert f"{lie} %, 55 % is held" in slot.faults[FaultCode.IMPLAUSIBLE_READING]
+        count = len(slot.samples)
+        await slot.until(lambda: len(slot.samples) > count + 2)
+        assert {s.soc_pct for s in slot.samples} == {55}
+        inverter.holding[soc] = 55
+        await slot.until(lambda: not slot.faults)
+
+
 async def test_a_battery_that_does_something_else_is_told(inverter, slot, monkeypatch):
     monkeypatch.setattr("gateway.devices.following.FOLLOW_WITHIN_S", 0.2)
     inverter.follows = False
