@@ -52,26 +52,36 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
     failures = 0
     while not stop.is_set():
         started_at = time.monotonic()
-        # The child ends when its standard input does: the kernel closes it when this process dies, however it dies.
-        process = await asyncio.create_subprocess_exec(*child.command, stdin=PIPE, process_group=0)
-        LOGGER.info("%s started, pid %d", child.name, process.pid)
-        async with asyncio.TaskGroup() as waiting:
-            ended = waiting.create_task(process.wait())
-            stopping = waiting.create_task(stop.wait())
-            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if not ended.done():
-                await _end(process)
+        status: int | OSError | None
+        try:
+            status = await _run_once(child, stop)
+        except OSError as error:  # no memory or no process left: that passes
+            status = error
         if stop.is_set():
             return
-        if process.returncode == CONFIG_EXIT and child.name == FAST_PATH:
+        if status == CONFIG_EXIT and child.name == FAST_PATH:
             raise ConfigError("the fast path cannot run it; its own line above says why")
         failures = 1 if time.monotonic() - started_at > QUIET_S else failures + 1
-        LOGGER.error(
-            "%s ended with %s; starting it again in %.1f s", child.name, process.returncode, pause_s(failures)
-        )
+        LOGGER.error("%s ended with %s; starting it again in %.1f s", child.name, status, pause_s(failures))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause_s(failures))
+
+
+async def _run_once(child: Child, stop: asyncio.Event) -> int | None:
+    """Run a child until it ends, or until ``stop`` or cancellation, which end it gently; return its exit status."""
+    # The child ends when its standard input does: the kernel closes it when this process dies, however it dies.
+    process = await asyncio.create_subprocess_exec(*child.command, stdin=PIPE, process_group=0)
+    LOGGER.info("%s started, pid %d", child.name, process.pid)
+    try:
+        async with asyncio.TaskGroup() as waiting:
+            tasks = waiting.create_task(process.wait()), waiting.create_task(stop.wait())
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+    finally:
+        if process.returncode is None:
+            await _end(process)
+    return process.returncode
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -56,3 +56,33 @@ async def test_a_child_is_ended_by_sigterm_and_awaited(tmp_path):
 async def test_a_site_that_the_fast_path_cannot_run_is_not_tried_again(tmp_path):
     with pytest.raises(ConfigError):
         await supervisor._keep(child(tmp_path, "exit 2", "fastpath"), asyncio.Event())
+
+
+async def test_a_child_is_ended_in_order_when_the_other_cannot_be_run(tmp_path):
+    ended, ready = tmp_path / "ended", tmp_path / "ready"
+    script = f"trap 'touch {ended}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(supervisor._keep(child(tmp_path, script), asyncio.Event()))
+        while not ready.exists():
+            await asyncio.sleep(0.02)
+        keeping.cancel()
+    assert ended.exists()
+
+
+async def test_a_machine_that_cannot_start_a_process_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
+    stop, tries, start = asyncio.Event(), [], asyncio.create_subprocess_exec
+
+    async def out_of_memory(*command, **more):
+        tries.append(command)
+        if len(tries) < 3:
+            raise BlockingIOError("no more processes")
+        return await start(*command, **more)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", out_of_memory)
+    started = tmp_path / "started"
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor._keep(child(tmp_path, f"touch {started}; sleep 9"), stop))
+        while not started.exists():
+            await asyncio.sleep(0.02)
+        stop.set()
