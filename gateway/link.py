@@ -23,6 +23,7 @@ LOGGER = logging.getLogger(__name__)
 VERSION = 1
 MAX_FRAME_BYTES = 4 << 20
 MAX_BACKLOG_BYTES = 1 << 20
+HELLO_S = 5.0
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -107,11 +108,14 @@ class FastEnd:
             await server.serve_forever()
 
     def report(self, report: Report) -> None:
-        """Send a report; dropped when nobody listens or the listener is far behind."""
+        """Send a report; left out when nobody listens, the listener is far behind, or no frame can hold it."""
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
             return
-        writer.write(encode(report))
+        if len(frame := encode(report)) > MAX_FRAME_BYTES:
+            LOGGER.error("a report of %d bytes is left out", len(frame))
+            return
+        writer.write(frame)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._writer is not None:
@@ -171,9 +175,16 @@ async def connect(path: Path) -> ServiceEnd:
         reader, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
         raise Unreachable(f"link: {error}") from None
-    writer.write(encode(Hello(VERSION)))
-    hello = await _read(reader)
-    if not isinstance(hello, Hello) or hello.version != VERSION:
+    try:
+        writer.write(encode(Hello(VERSION)))
+        async with asyncio.timeout(HELLO_S):
+            hello = await _read(reader)
+        if not isinstance(hello, Hello) or hello.version != VERSION:
+            raise Malformed(f"link: the fast path speaks {hello}, this is version {VERSION}")
+    except TimeoutError:
         writer.close()
-        raise Malformed(f"link: the fast path speaks {hello}, this is version {VERSION}")
+        raise Unreachable("link: the fast path says nothing") from None
+    except BaseException:
+        writer.close()
+        raise
     return ServiceEnd(reader, writer)

@@ -93,3 +93,36 @@ async def test_wishes_go_down_reports_go_up_and_presence_is_told(tmp_path):
 async def test_without_a_fast_path_connecting_is_unreachable(tmp_path):
     with pytest.raises(Unreachable):
         await connect(tmp_path / "none.sock")
+
+
+async def test_a_fast_path_that_says_nothing_is_unreachable_and_the_connection_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.link.HELLO_S", 0.1)
+    path, closed = tmp_path / "link.sock", asyncio.Event()
+
+    async def mute(reader, writer):
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    async with asyncio.timeout(5), await asyncio.start_unix_server(mute, path):
+        with pytest.raises(Unreachable):
+            await connect(path)
+        await closed.wait()
+
+
+async def test_a_report_that_no_frame_can_hold_is_left_out_and_the_link_stays(tmp_path, caplog):
+    path = tmp_path / "link.sock"
+    fast, _, present = await ends(path)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(fast.run())
+        await until(path.exists)
+        services = await connect(path)
+        await until(lambda: present == [True])
+        fast.report(Report(snapshot(), (0.1,) * 1_000_000))
+        fast.report(Report(snapshot(), (0.2,)))
+        async for report in services.reports():
+            assert report.tick_lateness_ms == (0.2,)
+            break
+        assert "left out" in caplog.text
+        services.close()
+        serving.cancel()
