@@ -1,6 +1,7 @@
 """site.toml → frozen dataclasses, strictly: an unknown key, a wrong type or an impossible value is one line that says
 where it stands and what to write instead. Units are in the keys; secrets are given by file path."""
 
+import contextlib
 import dataclasses
 import difflib
 import tomllib
@@ -33,7 +34,7 @@ class SiteTable:
         """Refuse a time zone that does not exist."""
         try:
             ZoneInfo(self.time_zone)
-        except ZoneInfoNotFoundError, ValueError:
+        except ZoneInfoNotFoundError, ValueError, OSError:
             raise ConfigError(
                 f'{where}.time_zone: {self.time_zone!r} is no time zone; write one like "Europe/Amsterdam"'
             ) from None
@@ -220,7 +221,8 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
             return hint(value)
         raise ConfigError(f"{where}: {value!r} is unknown; write one of: {', '.join(hint)}")
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is Path and isinstance(value, str):

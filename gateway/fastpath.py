@@ -51,6 +51,9 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
     devices = {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
     for device in devices.values():
         _check_phases(device.info, config.grid.phases)
+    grid, *others = [n for n, d in devices.items() if d.info.role is MeterRole.GRID] or [""]
+    if others:
+        raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
     return devices
 
 

@@ -35,6 +35,8 @@ def test_a_good_site_is_read_and_its_folder_is_beside_the_file(tmp_path):
         ({"grid": {"main_fuse_a": 25, "phases": 2}}, "grid.phases: 2 is not possible; write 1 or 3"),
         ({"grid": {}}, "grid.main_fuse_a: missing; write a number (amperes)"),
         ({"site": {**SITE, "time_zone": "Mars"}}, "site.time_zone: 'Mars' is no time zone; write one like"),
+        ({"site": {**SITE, "time_zone": "M" * 300}}, "site.time_zone: 'MM"),
+        ({"grid": {"main_fuse_a": 10**400}}, "grid.main_fuse_a: 1000"),
         ({"api": {"port": 99999}}, "api.port: 99999 is impossible; write 0 to 65535"),
         ({"devices": {"grid": {}}}, "devices.grid.driver: missing; write the driver's name"),
         ({"devices": {"My Meter": {"driver": "x"}}}, "[devices.My Meter]: write the name in small letters"),
