@@ -4,7 +4,7 @@ It is what the API shows and changes, and what becomes the ``Wishes`` that go do
 """
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +34,8 @@ from gateway.model import (
 from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Prices
 from gateway.services.store import Kept, OwnerStore
+
+LOGGER = logging.getLogger(__name__)
 
 FAST_PATH_SILENT_S = 3.0
 PRICES_SHOWN = timedelta(hours=48)
@@ -232,9 +234,9 @@ class ServicesSite:
         self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device != device)))
 
     async def stop(self, on: bool) -> None:
-        """Set or lift the owner's stop."""
+        """Set or lift the owner's stop; setting it holds even where the disk refuses to remember it."""
         kept = self._store.kept
-        self._keep(replace(kept, owner=replace(kept.owner, stopped=on)))
+        self._keep(replace(kept, owner=replace(kept.owner, stopped=on)), anyway=on)
 
     async def opt_out(self, event_id: str, out: bool) -> bool:
         """Leave or rejoin a utility's call; False when there is no such call."""
@@ -277,11 +279,15 @@ class ServicesSite:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, kept: Kept, *, anyway: bool = False) -> None:
+        """Put wishes on disk and in force; what the disk refuses is not in force, unless it must be ``anyway``."""
         try:
             self._store.save(kept)
         except ConfigError as error:
-            raise Refused(f"the wish does not hold: {error}") from None
+            if not anyway:
+                raise Refused(f"the wish does not hold: {error}") from None
+            LOGGER.error("this holds until the next restart only: %s", error)
+            self._store.kept = kept
         self.changed(wishes=True)
 
     def _end_requests(self, snapshot: Snapshot) -> None:
@@ -289,8 +295,8 @@ class ServicesSite:
         done = {r.device for r in self._store.kept.requests if _reached(r, snapshot)}
         if done:
             kept = self._store.kept
-            with contextlib.suppress(Refused):  # the ladder has ended it all the same
-                self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device not in done)))
+            left = tuple(r for r in kept.requests if r.device not in done)
+            self._keep(replace(kept, requests=left), anyway=True)
 
     def _limits(self, utc: datetime) -> Limits:
         grid = self._config.grid

@@ -126,6 +126,25 @@ async def test_a_boost_ends_when_its_soc_is_reached(store):
     assert not site.view().requests
 
 
+async def test_the_owners_stop_holds_although_the_disk_is_full(store, tmp_path):
+    site = build(store)
+    store._path = tmp_path / "gone" / "owner.json"
+    await site.stop(True)
+    assert site.wishes().owner.stopped
+    assert site.wanted.is_set()
+    with pytest.raises(Refused):
+        await site.stop(False)
+    assert site.wishes().owner.stopped
+
+
+async def test_a_boost_that_ended_stays_ended_although_the_disk_is_full(store, tmp_path):
+    site = build(store)
+    await site.add_request(Request("r", "garage", RequestMode.BOOST, NOW + HOUR, until_soc_pct=80.0))
+    store._path = tmp_path / "gone" / "owner.json"
+    site.take(report(80.0))
+    assert not site.wishes().requests
+
+
 async def test_one_request_per_device_and_none_after_its_time(store):
     site = build(store)
     await site.add_request(Request("a", "garage", RequestMode.CHARGE, NOW + HOUR))
