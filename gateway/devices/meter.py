@@ -27,6 +27,9 @@ VOLTAGE_MAX_V = 300.0
 FREQUENCY_HZ = (40.0, 70.0)
 SUM_TOLERANCE_W = 100.0
 SUM_TOLERANCE = 0.05
+APPARENT_TOLERANCE_W = 500.0
+APPARENT_TOLERANCE = 1.5
+"""Wide, since voltage, current and power of one block need not be of the same instant."""
 
 METERS = (213, 203, 211, 212, 214, 201, 202, 204)
 INVERTERS = (113, 103, 111, 112, 101, 102)
@@ -192,6 +195,12 @@ def implausible(sample: MeterSample) -> str:
     allowed_w = max(SUM_TOLERANCE_W, SUM_TOLERANCE * sum(abs(p) for p in sample.phase_power_w))
     if abs(total_w - sample.power_w) > allowed_w:
         return f"power of {sample.power_w:.0f} W, but its phases make {total_w:.0f} W"
+    for power_w, voltage_v, current_a in zip(
+        sample.phase_power_w, sample.phase_voltage_v, sample.phase_current_a, strict=True
+    ):
+        apparent_va = abs(voltage_v * current_a)
+        if apparent_va and abs(power_w) > APPARENT_TOLERANCE * apparent_va + APPARENT_TOLERANCE_W:
+            return f"power of {power_w:.0f} W out of {voltage_v:.0f} V and {current_a:.1f} A"
     frequency_hz = sample.frequency_hz
     if frequency_hz and not FREQUENCY_HZ[0] <= frequency_hz <= FREQUENCY_HZ[1]:
         return f"frequency of {frequency_hz:.1f} Hz"

@@ -95,6 +95,18 @@ def test_a_recorded_inverter_generates_and_at_night_tells_nothing():
     assert sample("SMA_SB36_20250608_night.json") is None
 
 
+@pytest.mark.parametrize("factor", [100, -100, 10])
+def test_power_that_voltage_and_current_cannot_make_is_implausible(factor):
+    watts = tuple(factor * w for w in GOOD.phase_power_w)
+    sample = replace(GOOD, power_w=sum(watts), phase_power_w=watts)
+    assert "V and" in implausible(sample)
+    assert implausible(replace(sample, phase_current_a=(0.0, 0.0, 0.0))) == ""
+
+
+def test_a_load_that_steps_between_two_registers_is_plausible():
+    assert implausible(replace(GOOD, power_w=1000.0, phase_power_w=(500.0, 200.0, 300.0))) == ""
+
+
 def test_a_sunspec_meter_without_phase_powers_shares_its_total_by_current():
     values = {
         "W": 1000,
