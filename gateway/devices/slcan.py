@@ -62,10 +62,11 @@ class SlcanBus(can.BusABC):
         self._say(b"t%03X%d%s" % (msg.arbitration_id, msg.dlc, msg.data.hex().upper().encode()))
 
     @override
-    def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
+    def recv(self, timeout: float | None = None) -> can.Message | None:
+        """Return the next frame that is there, None when there is none; never wait."""
         if not self._frames:
             self._read()
-        return (self._frames.popleft() if self._frames else None), False
+        return self._frames.popleft() if self._frames else None
 
     @override
     def shutdown(self) -> None:
