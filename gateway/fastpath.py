@@ -34,6 +34,8 @@ HANDOVER_S = 15.0
 """A predecessor that was told to stop needs this long to ramp down and hand back."""
 HANDOVER_LOOK_S = 0.2
 DRIVER_PAUSE_S = 5.0
+OLDEST_GRID_SAMPLE_S = 12.0
+"""Three polls. 15 s after its last word a silent grid meter must have had its effect."""
 
 
 def link_path(config: SiteConfig) -> Path:
@@ -50,19 +52,24 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
     """Build every driver of the site, touching no wire. Raises ConfigError."""
     devices = {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
     for device in devices.values():
-        _check_phases(device.info, config.grid.phases)
+        _check_wiring(device.info, config.grid.phases)
     grid, *others = [n for n, d in devices.items() if d.info.role is MeterRole.GRID] or [""]
     if others:
         raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
     return devices
 
 
-def _check_phases(info: DeviceInfo, phases: int) -> None:
-    """Refuse what would leave a phase of the fuse unguarded."""
+def _check_wiring(info: DeviceInfo, phases: int) -> None:
+    """Refuse what would leave a phase of the fuse unguarded, or a silent grid meter unnoticed."""
     site, wired = set(range(1, phases + 1)), set(info.phases)
     if info.role is MeterRole.GRID and not site <= wired:
         raise ConfigError(
             f"devices.{info.id}.phases: the grid meter must see every phase of the site; write {sorted(site)}"
+        )
+    if info.role is MeterRole.GRID and info.max_age_s > OLDEST_GRID_SAMPLE_S:
+        raise ConfigError(
+            f"devices.{info.id}.poll_s: too slow to notice a silent grid meter in time; "
+            f"write {OLDEST_GRID_SAMPLE_S / 3:g} or less"
         )
     if info.kind is not DeviceKind.METER and not wired <= site:
         raise ConfigError(

@@ -62,6 +62,11 @@ def test_a_grid_meter_that_does_not_see_every_phase_is_refused():
         fastpath.open_devices(wired(3, grid={**METER, "phases": [1]}))
 
 
+def test_a_grid_meter_that_could_be_silent_for_long_unnoticed_is_refused():
+    with pytest.raises(ConfigError, match=r"devices\.grid\.poll_s.*write 4 or less"):
+        fastpath.open_devices(wired(3, grid={**METER, "poll_s": 30.0}))
+
+
 def test_a_second_grid_meter_is_refused():
     with pytest.raises(ConfigError, match=r"devices\.cellar\.role.*grid"):
         fastpath.open_devices(wired(3, grid=METER, cellar=METER))
