@@ -134,8 +134,12 @@ def test_done(m: Moment) -> bool:
 
 
 def insulation_bad(m: Moment) -> bool:
-    limit_ohm = m.charger.min_insulation_ohm_per_v * m.charger.max_voltage_v
-    return test_done(m) and m.inputs.output is not None and m.inputs.output.insulation_ohm < limit_ohm
+    return test_done(m) and m.insulation_low
+
+
+def insulation_lost(m: Moment) -> bool:
+    low_since = m.progress.insulation_low_since
+    return low_since is not None and m.inputs.now - low_since >= DEBOUNCE_S
 
 
 def bled_and_permitted(m: Moment) -> bool:

@@ -120,6 +120,7 @@ class Progress:
     permission_lost_at: float | None = None
     tested_since: float | None = None
     insulated: bool = False
+    insulation_low_since: float | None = None
     ends_at: float = 0.0
     battery_v: float = 0.0
     opened_at: float | None = None
@@ -174,6 +175,12 @@ class Moment:
     def energised_long(self) -> bool:
         """Voltage is known to be there."""
         return self.voltage_v is not None and abs(self.voltage_v) > SAFE_VOLTAGE_V
+
+    @property
+    def insulation_low(self) -> bool:
+        """The insulation is known to be worse than allowed."""
+        limit_ohm = self.charger.min_insulation_ohm_per_v * self.charger.max_voltage_v
+        return self.inputs.output is not None and self.inputs.output.insulation_ohm < limit_ohm
 
     @property
     def charge_limit_a(self) -> float:

@@ -51,6 +51,7 @@ _TROUBLE = (
 _SILENT = Rule(on.car_silent, State.ABORTING, Cause.VEHICLE_SILENT)
 _UNLOCKED = Rule(on.lock_open, State.ABORTING, Cause.LOCK_FAILED)
 _PERMISSION_LOST = Rule(on.permission_lost, State.ABORTING, Cause.PERMISSION_WITHDRAWN)
+_INSULATION_LOST = Rule(on.insulation_lost, State.ABORTING, Cause.INSULATION)
 _LIVE_TROUBLE = (*_TROUBLE, _UNLOCKED, _SILENT)
 _REFUSALS = (
     Rule(on.car_fault, State.STOPPING, Cause.VEHICLE_FAULT),
@@ -116,6 +117,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     ),
     State.PRECHARGING: (
         *_LIVE_TROUBLE,
+        _INSULATION_LOST,
         _PERMISSION_LOST,
         *_via(State.RELEASING, _ENDS),
         Rule(on.no_battery, State.RELEASING, Cause.NO_BATTERY),
@@ -124,6 +126,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     ),
     State.ENERGISED: (
         *_LIVE_TROUBLE,
+        _INSULATION_LOST,
         _PERMISSION_LOST,
         *_ENDS,
         Rule(on.time_over, State.STOPPING, Cause.TIME_OVER),
@@ -209,6 +212,7 @@ def _watch(moment: Moment) -> Progress:
     watched = replace(
         _learn_ceiling(moment),
         permission_lost_at=None if moment.permitted else _first(progress.permission_lost_at, now),
+        insulation_low_since=_first(progress.insulation_low_since, now) if moment.insulation_low else None,
         tested_since=_first(progress.tested_since, now) if testing else None,
         opened_at=_first(progress.opened_at, now) if opened else progress.opened_at,
         insulated=progress.insulated and progress.state not in RESTING,

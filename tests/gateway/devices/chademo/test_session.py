@@ -289,6 +289,21 @@ def test_a_silent_car_is_an_emergency_after_1_s():
     assert bench.progress.cause is Cause.VEHICLE_SILENT
 
 
+def test_insulation_that_is_lost_under_current_ends_the_session_with_d2_off_after_the_current():
+    bench = energised().want(12).run(2)
+    bench.insulation_ohm = 1000.0
+    bench.run(0.2)
+    bench.insulation_ohm = 1e6
+    assert bench.run(2).progress.state is State.ENERGISED
+    bench.insulation_ohm = 1000.0
+    bench.history.clear()
+    while bench.progress.state is not State.FAULT:
+        bench.tick()
+        assert bench.orders().coils.d2 or abs(bench.current_a) <= 5
+    assert bench.visited == [State.ABORTING, State.ISOLATING, State.FAULT]
+    assert bench.progress.cause is Cause.INSULATION
+
+
 def test_a_wish_that_nobody_renewed_ends_a_session_as_gently_and_says_so():
     bench = energised().want(12).run(2)
     bench.history.clear()
