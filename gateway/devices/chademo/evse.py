@@ -1,6 +1,7 @@
 """The CHAdeMO charger: one session between a car on CAN, a converter and a pilot-line module on Modbus."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -55,7 +56,7 @@ RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
 END_AFTER_S = 30.0
 """An expired setpoint means 0 A at once, and the end of the session after this."""
-RELEASE_S = 4.8
+RELEASE_S, LET_GO_S = 4.5, 0.4
 LIVE_V = 50.0
 
 
@@ -117,6 +118,18 @@ class ChademoEvse:
                     await asyncio.sleep(FRAME_PERIOD_S / 2)
         except TimeoutError:
             LOGGER.warning("%s: still %s after %g s", self.info.id, self._progress.state, RELEASE_S)
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Leave no d2 behind: the current has ended, only the car's word that its contactor is open has not come."""
+        if self._sink is None or self._progress.state is not State.OPENING:
+            return
+        self._progress = replace(self._progress, state=State.ISOLATING, since=_now())
+        self._advance()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LET_GO_S):
+                while not self._pilot_link.carried_out:  # noqa: ASYNC110 - the link's task decides
+                    await asyncio.sleep(FRAME_PERIOD_S / 2)
 
     async def run(self, sink: Sink) -> None:
         """Hold bus and both Modbus devices until cancelled; then end the session in its proper order before leaving."""

@@ -20,6 +20,7 @@ from gateway.devices.modbus_bus import ModbusBus
 from gateway.faults import ConfigError, FaultCode, Refused
 from gateway.model import EvseSample, EvseState, Reason, Rung, Setpoint
 from tests.gateway.devices.modbus_device import ModbusDevice
+from tests.gateway.devices.slot import Slot
 
 PROFILE = PROFILES["ne_dc_v1"]
 STATE = [3, 0, 3720, 0xFFFF - 99, 0xFFFF, 0xFFFF - 3799, 0xFFFB, 3, 0, 700, 1, 0, 2000, 6000, 200, 500, 50]
@@ -143,6 +144,17 @@ async def test_a_mere_break_of_a_connection_does_not_end_a_session():
             await begin()
             bus.close()
         assert evse._progress.state is State.ENERGISED
+
+
+async def test_a_release_that_the_car_holds_up_leaves_no_d2_behind(monkeypatch):
+    monkeypatch.setattr("gateway.devices.chademo.evse.RELEASE_S", 0.05)
+    evse = under_way(1, 1)
+    evse._sink = Slot()
+    evse._progress = Progress(State.OPENING, since=asyncio.get_running_loop().time(), insulated=True)
+    await evse.release()
+    assert not evse._orders.coils.d2
+    assert evse._orders.coils.lock
+    assert evse._orders.converter.mode is Mode.OFF
 
 
 async def test_a_link_writes_a_change_at_once_and_an_unchanged_order_before_its_lease_ends():
