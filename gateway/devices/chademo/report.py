@@ -92,8 +92,14 @@ def sample(
 
 
 def faults(moment: Moment) -> dict[FaultCode, str]:
-    """Return the faults that the session raises, with their detail."""
+    """Return the faults that the session raises, and what stands against a new one, with their detail."""
     cause = moment.progress.cause
     code = MEANINGS[cause].fault
     over = moment.progress.state in {State.IDLE, State.DONE} or evse_state(moment) is EvseState.UNPLUGGED
-    return {code: cause.replace("_", " ")} if code and not over else {}
+    raised = {code: cause.replace("_", " ")} if code and not over else {}
+    pilot, output = moment.inputs.pilot, moment.inputs.output
+    if pilot is not None and pilot.emergency_stop:
+        raised.setdefault(FaultCode.DEVICE_FAULT, "the emergency stop is pressed")
+    elif output is not None and output.fault_bits:
+        raised.setdefault(FaultCode.DEVICE_FAULT, f"converter fault bits 0x{output.fault_bits & 0xFFFF:04x}")
+    return raised

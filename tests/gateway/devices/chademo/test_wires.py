@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from gateway.devices.chademo import report
 from gateway.devices.chademo.cadence import beats
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
@@ -302,3 +303,16 @@ def test_a_state_of_charge_that_leaps_is_held_and_told_until_the_car_is_unplugge
     evse._tell(evse._progress, Moment(evse._progress, Inputs(15.0, pilot=PilotLines()), Charger()))
     assert evse._vehicle is None
     assert evse._own_faults() == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "output", "told"),
+    [
+        (PilotLines(inserted=True, emergency_stop=True), Output(), "the emergency stop is pressed"),
+        (PilotLines(inserted=True), Output(fault_bits=8), "converter fault bits 0x0008"),
+        (PilotLines(inserted=True), Output(), None),
+    ],
+)
+def test_what_keeps_a_session_from_starting_is_told_before_one_is_wanted(lines, output, told):
+    resting = Moment(Progress(), Inputs(10.0, pilot=lines, output=output), Charger())
+    assert report.faults(resting).get(FaultCode.DEVICE_FAULT) == told
