@@ -37,10 +37,10 @@ first steps:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gateway import supervisor
+    from gateway import fastpath, supervisor
 
-    load(arguments.site)
-    asyncio.run(supervisor.run(arguments.site))
+    config = load(arguments.site)
+    asyncio.run(supervisor.run(arguments.site, fastpath.lock_path(config)))
     return 0
 
 

@@ -48,6 +48,11 @@ def link_path(config: SiteConfig) -> Path:
     return path
 
 
+def lock_path(config: SiteConfig) -> Path:
+    """Return the file that the one fast path of a site locks, and touches while its loop ticks."""
+    return config.state_dir / "fastpath.lock"
+
+
 def open_devices(config: SiteConfig) -> dict[str, Device]:
     """Build every driver of the site, touching no wire. Raises ConfigError."""
     devices = {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
@@ -88,6 +93,7 @@ class FastPath:
         }
         self._state = SiteState(d.info for d in devices.values())
         self._lateness_s: list[float] = []
+        self._heartbeat = lock_path(config)
         self._loop = Loop(self._state, config.grid, self._actuators, self._lateness_s.append)
         self._link = FastEnd(link_path(config), self._take, self._services)
         self._check_cards()
@@ -136,6 +142,9 @@ class FastPath:
             await asyncio.sleep(REPORT_PERIOD_S)
             late = tuple(round(s * 1000, 3) for s in self._lateness_s)
             self._lateness_s.clear()
+            if late:
+                with contextlib.suppress(OSError):
+                    os.utime(self._heartbeat)
             self._link.report(Report(self._state.snapshot(time.monotonic()), late))
 
     def _take(self, wishes: Wishes) -> None:
@@ -210,8 +219,14 @@ async def check(config: SiteConfig, listen_s: float, say: Callable[[str], None])
 @contextlib.asynccontextmanager
 async def sole_master(config: SiteConfig) -> AsyncIterator[None]:
     """Hold the site's lock. Raises ConfigError when another fast path still holds it after ``HANDOVER_S``."""
-    config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (config.state_dir / "fastpath.lock").open("w") as lock:
+    try:
+        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = lock_path(config).open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"site.state_dir: {config.state_dir} cannot be written ({error.strerror})"
+        ) from None
+    with file as lock:
         waited_s = 0.0
         while True:
             try:

@@ -15,6 +15,7 @@ import time
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.faults import ConfigError
 
@@ -24,6 +25,9 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 QUIET_S = 120.0
 STOP_TIMEOUT_S = 12.0
+HUNG_S = 20.0
+"""Longer than any start and any hand-over from a predecessor; every device has let go by itself long before."""
+HUNG_LOOK_S = 1.0
 CONFIG_EXIT = 2
 """Exit status of a child whose site.toml cannot be run; the fast path is then not started again."""
 FAST_PATH, SERVICES = "fastpath", "services"
@@ -31,10 +35,11 @@ FAST_PATH, SERVICES = "fastpath", "services"
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process: its name is the gateway's own sub-command."""
+    """One process: its name is the gateway's own sub-command; one with a ``heartbeat`` touches that file while it works."""
 
     name: str
     site: Path
+    heartbeat: Path | None = None
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -74,7 +79,12 @@ async def _run_once(child: Child, stop: asyncio.Event) -> int | None:
     LOGGER.info("%s started, pid %d", child.name, process.pid)
     try:
         async with asyncio.TaskGroup() as waiting:
-            tasks = waiting.create_task(process.wait()), waiting.create_task(stop.wait())
+            tasks: list[asyncio.Task[Any]] = [
+                waiting.create_task(process.wait()),
+                waiting.create_task(stop.wait()),
+            ]
+            if child.heartbeat is not None:
+                tasks.append(waiting.create_task(_hangs(child.heartbeat, process)))
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
@@ -82,6 +92,26 @@ async def _run_once(child: Child, stop: asyncio.Event) -> int | None:
         if process.returncode is None:
             await _end(process)
     return process.returncode
+
+
+async def _hangs(heartbeat: Path, process: asyncio.subprocess.Process) -> None:
+    """Kill a process whose heartbeat has stood still for ``HUNG_S``; the wall clock has no say in it."""
+    seen, changed_at = -1, time.monotonic()
+    while True:
+        await asyncio.sleep(HUNG_LOOK_S)
+        if (beat := _last_beat(heartbeat)) != seen:
+            seen, changed_at = beat, time.monotonic()
+        if time.monotonic() - changed_at > HUNG_S:
+            LOGGER.error("pid %d hangs: no tick for %.0f s", process.pid, HUNG_S)
+            process.kill()
+            return
+
+
+def _last_beat(heartbeat: Path) -> int:
+    try:
+        return heartbeat.stat().st_mtime_ns
+    except OSError:
+        return -1
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -111,7 +141,7 @@ async def _beat(stop: asyncio.Event) -> None:
     _notify("STOPPING=1")
 
 
-async def run(site: Path) -> None:
+async def run(site: Path, heartbeat: Path) -> None:
     """Run both processes until SIGINT or SIGTERM; the services end first, so that the fast path releases in peace."""
     loop = asyncio.get_running_loop()
     services_stop, fast_stop = asyncio.Event(), asyncio.Event()
@@ -119,7 +149,7 @@ async def run(site: Path) -> None:
         loop.add_signal_handler(number, services_stop.set)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_beat(services_stop))
-        tasks.create_task(_keep(Child(FAST_PATH, site), fast_stop))
+        tasks.create_task(_keep(Child(FAST_PATH, site, heartbeat), fast_stop))
         services = tasks.create_task(_keep(Child(SERVICES, site), services_stop))
         await services_stop.wait()
         await asyncio.wait((services,))

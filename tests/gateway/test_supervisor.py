@@ -1,6 +1,7 @@
 """Both processes are kept alive, each by itself, and ended in order."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,33 @@ async def test_a_child_is_ended_by_sigterm_and_awaited(tmp_path):
                 await asyncio.sleep(0.02)
         stop.set()
     assert ended.exists()
+
+
+async def test_a_child_that_lives_but_no_longer_works_is_killed_and_started_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervisor, "HUNG_S", 0.3)
+    monkeypatch.setattr(supervisor, "HUNG_LOOK_S", 0.02)
+    stop, count, beat = asyncio.Event(), tmp_path / "starts", tmp_path / "beat"
+    stuck = replace(child(tmp_path, f"trap '' TERM; echo x >> {count}; exec sleep 60"), heartbeat=beat)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor._keep(stuck, stop))
+        async with asyncio.timeout(10):
+            while not count.exists() or len(count.read_text().split()) < 2:
+                await asyncio.sleep(0.02)
+        monkeypatch.setattr(supervisor, "STOP_TIMEOUT_S", 0.1)
+        stop.set()
+
+
+async def test_a_child_whose_heart_beats_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "HUNG_S", 0.3)
+    monkeypatch.setattr(supervisor, "HUNG_LOOK_S", 0.02)
+    stop, count, beat = asyncio.Event(), tmp_path / "starts", tmp_path / "beat"
+    script = f"echo x >> {count}; while :; do touch {beat}; sleep 0.05; done"
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor._keep(replace(child(tmp_path, script), heartbeat=beat), stop))
+        await asyncio.sleep(1.0)
+        stop.set()
+    assert count.read_text().split() == ["x"]
 
 
 async def test_a_site_that_the_fast_path_cannot_run_is_not_tried_again(tmp_path):
