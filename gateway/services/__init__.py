@@ -56,7 +56,9 @@ class Services:
         store = OwnerStore(folder / "owner.json")
         self._site = ServicesSite(config, store, self._prices, self._journal, self._calls, faults)
         zone = ZoneInfo(config.site.time_zone)
-        self._planner = Planner(self._prices, zone, self._known, self._planned, lambda: datetime.now(UTC))
+        self._planner = Planner(
+            self._prices, zone, self._known, self._planned, lambda: datetime.now(UTC), faults
+        )
         self._api = ApiServer(
             self._site, folder, config.api.bind, config.api.port, advertise=config.api.advertise
         )

@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.config import PricesTable
-from gateway.faults import Theirs
+from gateway.faults import FaultCode, Theirs
 from gateway.model import DeviceId, OwnerSettings, Plan, PriceSlot, Snapshot
 from gateway.planning.cheapest_hours import make_plan, trips_of
 from gateway.planning.prices import read_prices
+from gateway.services.fault_board import FaultBoard
 
 LOGGER = logging.getLogger(__name__)
 
@@ -62,12 +63,14 @@ class Planner:
         known: Callable[[], tuple[Snapshot | None, OwnerSettings]],
         changed: Callable[[], None],
         clock: Callable[[], datetime],
+        faults: FaultBoard | None = None,
     ) -> None:
         self._prices = prices
         self._zone = zone
         self._known = known
         self._changed = changed
         self._clock = clock
+        self._faults = faults or FaultBoard(clock)
         self._seen: object = None
         self._made_at: datetime | None = None
         self.plan: Plan | None = None
@@ -94,6 +97,7 @@ class Planner:
             for d in cars
             if (s := owner.of(d)).departure is not None
         }
+        self._tell_gaps(bool(departures), utc)
         seen = (tuple(cars), tuple(departures.items()), owner.control_on)
         age_s = (utc - self._made_at).total_seconds() if self._made_at else REPLAN_S
         old = not 0 <= age_s < REPLAN_S
@@ -106,6 +110,15 @@ class Planner:
         trips = trips_of(cars, departures, utc, self._zone)
         self.plan = make_plan(f"{utc:%Y%m%dT%H%M%SZ}", because, utc, self._prices.slots, trips)
         self._changed()
+
+    def _tell_gaps(self, wanted: bool, utc: datetime) -> None:
+        """A car is to leave and no price is known for now: it is charged as late as it may, and its owner told."""
+        if wanted and not self._prices.window(utc, utc + timedelta(minutes=1)):
+            self._faults.fault(
+                FaultCode.PLAN_STALE, "no price is known for this hour; cars are charged as late as they may"
+            )
+        else:
+            self._faults.clear(FaultCode.PLAN_STALE)
 
 
 def _cars(snapshot: Snapshot) -> dict[DeviceId, tuple[float, float, float]]:

@@ -184,6 +184,30 @@ async def test_faults_of_the_services_are_shown_until_cleared(store):
     assert not site.view().faults
 
 
+async def test_a_departure_without_prices_is_told_and_no_departure_is_not(store):
+    from zoneinfo import ZoneInfo
+
+    site = build(store)
+    site.take(report(50.0))
+    planner = Planner(
+        Prices(None),
+        ZoneInfo("UTC"),
+        lambda: (site.snapshot, site.owner),
+        lambda: None,
+        lambda: NOW,
+        site._faults,
+    )
+    planner.look()
+    assert not site.view().faults
+    leaving = DeviceSettings(departure=time(18, 0))
+    await site.set_owner(OwnerSettings(devices={"garage": leaving}))
+    planner.look()
+    assert [f.code for f in site.view().faults] == [FaultCode.PLAN_STALE]
+    await site.set_owner(OwnerSettings())
+    planner.look()
+    assert not site.view().faults
+
+
 async def test_a_departure_makes_a_plan_and_a_change_of_mind_another(store, tmp_path):
     from zoneinfo import ZoneInfo
 
