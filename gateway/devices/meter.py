@@ -103,7 +103,9 @@ class Options:
         within(self.port, 1, 65535, f"{where}.port")
         within(self.unit, 0, 255, f"{where}.unit")
         within(self.poll_s, 0.05, 60, f"{where}.poll_s")
-        within(self.frozen_after_s, 1, 3600, f"{where}.frozen_after_s")
+        # A frozen grid meter must be known in time for the site to be safe within 15 s.
+        longest_s = 12 if self.role is MeterRole.GRID else 3600
+        within(self.frozen_after_s, 1, longest_s, f"{where}.frozen_after_s")
         if not self.phases or not set(self.phases) <= {1, 2, 3} or len(set(self.phases)) != len(self.phases):
             raise ConfigError(
                 f"{where}.phases: {list(self.phases)} is impossible; write [1, 2, 3] or for example [2]"

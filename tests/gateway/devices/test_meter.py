@@ -255,7 +255,16 @@ async def test_a_device_without_meter_is_reported_and_not_published():
 
 
 @pytest.mark.parametrize(
-    "change", [{"role": "roof"}, {"phases": [4]}, {"phases": []}, {"poll_s": 0}, {"port": 0}, {"prot": 1}]
+    "change",
+    [
+        {"role": "roof"},
+        {"phases": [4]},
+        {"phases": []},
+        {"poll_s": 0},
+        {"port": 0},
+        {"prot": 1},
+        {"frozen_after_s": 13},
+    ],
 )
 def test_an_impossible_table_is_refused_in_one_line_that_says_where(change):
     table = {"name": "Grid", "role": "grid", "host": "10.0.0.1"} | change
