@@ -61,10 +61,10 @@ async def show(folder: Path, *, fresh: bool) -> None:
 
 
 async def main(options: argparse.Namespace) -> int:
-    """Show or check; a termination signal, or a closed terminal, ends it in order."""
+    """Show or check; Ctrl-C, a termination signal or a closed terminal ends it in order, in the background as well."""
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     folder: Path = options.state or ROOT / ".demo" / ("check" if options.check else "home")
     if options.check:
