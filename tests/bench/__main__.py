@@ -23,6 +23,8 @@ BUDGETS = {
     "rss_mib": "200",
     "start_s": "3",
 }
+LONG_RUN = "## A long run"
+"""Heading of the part of docs/performance.md that is written by hand, after an hour of `scripts/bench soak`."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,7 +104,11 @@ def main() -> int:
     figures = {"loop": loop}
     if arguments.docs:
         command = f"scripts/bench loop --seconds {arguments.seconds:g} --runs {arguments.runs}"
-        Path("docs/performance.md").write_text(document(figures, command), encoding="utf-8")
+        page = Path("docs/performance.md")
+        _, found, kept = (
+            page.read_text(encoding="utf-8").partition(LONG_RUN) if page.exists() else ("", "", "")
+        )
+        page.write_text(document(figures, command) + ("\n" if found else "") + found + kept, encoding="utf-8")
     return _tell(figures, arguments.json)
 
 
