@@ -143,8 +143,12 @@ async def test_a_utilitys_limit_lowers_import_and_survives_kill_9(scene):
         return (await scene.physics())["house"]["grid_w"] < 3050.0
 
     await scene.until(lower, 5)
-    decision = (await scene.state())["decisions"]["garage"]
-    assert decision["limited_by"]["rung"] == "protective_limit"
+
+    async def explained():
+        limiter = (await scene.state())["decisions"]["garage"]["limited_by"]
+        return limiter is not None and limiter["rung"] == "protective_limit"
+
+    await scene.until(explained, 5)
     scene.kill_all()
     await scene.start_gateway()
 
