@@ -75,7 +75,6 @@ class FaultCode(StrEnum):
     SERVICES_LOST = "services_lost"
     JOURNAL_UNWRITABLE = "journal_unwritable"
     PLAN_STALE = "plan_stale"
-    GRID_EVENT_REJECTED = "grid_event_rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +173,5 @@ FAULTS: dict[FaultCode, FaultText] = {
     ),
     FaultCode.PLAN_STALE: FaultText(
         Response.NOTE, "There is no valid plan; the site runs on self-consumption.", "Check the price source."
-    ),
-    FaultCode.GRID_EVENT_REJECTED: FaultText(
-        Response.NOTE,
-        "A utility's call could not be understood and was set aside.",
-        "Tell the utility; the reason is shown with the call.",
     ),
 }
