@@ -21,7 +21,7 @@ from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, open_device
 from gateway.faults import FAULTS, ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import DeviceInfo, DeviceKind, MeterRole, Wishes
+from gateway.model import DeviceInfo, MeterRole, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _check_wiring(info: DeviceInfo, phases: int) -> None:
             f"devices.{info.id}.poll_s: too slow to notice a silent grid meter in time; "
             f"write {OLDEST_GRID_SAMPLE_S / 3:g} or less"
         )
-    if info.kind is not DeviceKind.METER and not wired <= site:
+    if info.kind.steered and not wired <= site:
         raise ConfigError(
             f"devices.{info.id}.phases: {sorted(wired)}, but [grid] has phases = {phases}; write {sorted(site)}"
         )
@@ -88,9 +88,7 @@ class FastPath:
     def __init__(self, config: SiteConfig, devices: dict[str, Device]) -> None:
         self._config = config
         self._devices = devices
-        self._actuators = {
-            i: cast(Actuator, d) for i, d in devices.items() if d.info.kind is not DeviceKind.METER
-        }
+        self._actuators = {i: cast(Actuator, d) for i, d in devices.items() if d.info.kind.steered}
         self._state = SiteState(d.info for d in devices.values())
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)

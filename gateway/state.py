@@ -5,7 +5,7 @@ the link, decisions by the control loop, faults by whoever owns them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -18,16 +18,23 @@ from gateway.model import (
     DeviceId,
     DeviceInfo,
     DeviceKind,
+    EvSample,
     EvseSample,
     MeterRole,
     MeterSample,
     Snapshot,
     StorageSample,
+    VehicleState,
     Wishes,
 )
 
-type Sample = MeterSample | StorageSample | EvseSample
-_SAMPLE_OF = {DeviceKind.METER: MeterSample, DeviceKind.STORAGE: StorageSample, DeviceKind.EVSE: EvseSample}
+type Sample = MeterSample | StorageSample | EvseSample | EvSample
+_SAMPLE_OF = {
+    DeviceKind.METER: MeterSample,
+    DeviceKind.STORAGE: StorageSample,
+    DeviceKind.EVSE: EvseSample,
+    DeviceKind.VEHICLE: EvSample,
+}
 
 SITE: DeviceId = ""
 """Owner of the faults that belong to no device."""
@@ -45,6 +52,7 @@ class SiteState:
         self._unread: set[DeviceId] = set()
         self._faults: dict[tuple[DeviceId, FaultCode], ActiveFault] = {}
         self._decisions: dict[DeviceId, Decision] = {}
+        self._vehicles: Mapping[DeviceId, VehicleState] = MappingProxyType({})
         self.wishes = Wishes()
         self.fresh_grid = asyncio.Event()
         """Set on each new sample of the grid meter; the control loop clears it."""
@@ -58,6 +66,10 @@ class SiteState:
     def decide(self, decisions: Iterable[Decision]) -> None:
         """Replace the decisions of the devices named; the control loop's slot."""
         self._decisions |= {d.device: d for d in decisions}
+
+    def know_vehicles(self, vehicles: Mapping[DeviceId, VehicleState]) -> None:
+        """Replace what is known of the cars; the control loop's slot."""
+        self._vehicles = MappingProxyType(dict(vehicles))
 
     def fault(self, code: FaultCode, detail: str, device: DeviceId = SITE) -> None:
         """Raise a fault of the site or of a device; again only updates its detail."""
@@ -101,7 +113,13 @@ class SiteState:
         meters: dict[DeviceId, MeterSample | None] = {}
         storages: dict[DeviceId, StorageSample | None] = {}
         evses: dict[DeviceId, EvseSample | None] = {}
-        kinds = {DeviceKind.METER: meters, DeviceKind.STORAGE: storages, DeviceKind.EVSE: evses}
+        evs: dict[DeviceId, EvSample | None] = {}
+        kinds = {
+            DeviceKind.METER: meters,
+            DeviceKind.STORAGE: storages,
+            DeviceKind.EVSE: evses,
+            DeviceKind.VEHICLE: evs,
+        }
         for device, info in self._infos.items():
             sample = self._samples.get(device)
             fresh = sample if sample is not None and now - sample.at <= info.max_age_s else None
@@ -116,6 +134,8 @@ class SiteState:
             wishes=self.wishes,
             decisions=MappingProxyType(dict(self._decisions)),
             faults=tuple(self._faults.values()),
+            evs=MappingProxyType(evs),
+            vehicles=self._vehicles,
         )
 
 

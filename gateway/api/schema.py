@@ -16,7 +16,6 @@ from gateway.model import (
     Decision,
     DeviceId,
     DeviceInfo,
-    DeviceKind,
     EnergyTotals,
     EvseSample,
     GridEvent,
@@ -192,7 +191,7 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
 def owner_view(view: View) -> OwnerSettings:
     """Return the owner's wishes with every actuator spelled out, defaults included."""
     known = view.snapshot.devices if view.snapshot else {}
-    actuators = [i for i, d in known.items() if d.kind is not DeviceKind.METER]
+    actuators = [i for i, d in known.items() if d.kind.steered]
     return replace(view.owner, devices={i: view.owner.of(i) for i in (*actuators, *view.owner.devices)})
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.problems import ProblemError
 from gateway.api.schema import Role
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, OwnerSettings, Request, RequestMode
+from gateway.model import DeviceId, DeviceInfo, OwnerSettings, Request, RequestMode
 
 Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -134,7 +134,7 @@ def known(device: DeviceId, devices: Mapping[DeviceId, DeviceInfo]) -> DeviceInf
 def actuator(device: DeviceId, devices: Mapping[DeviceId, DeviceInfo]) -> DeviceInfo:
     """Return the device, if it takes orders. Raises ProblemError unknown_device or invalid_request."""
     info = known(device, devices)
-    if info.kind is DeviceKind.METER:
+    if not info.kind.steered:
         raise _invalid(f"{device} is a meter and takes no orders")
     return info
 

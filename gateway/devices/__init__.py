@@ -9,7 +9,16 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from gateway.faults import ConfigError, FaultCode
-from gateway.model import DeviceId, DeviceInfo, EvseSample, FailSafeCard, MeterSample, Setpoint, StorageSample
+from gateway.model import (
+    DeviceId,
+    DeviceInfo,
+    EvSample,
+    EvseSample,
+    FailSafeCard,
+    MeterSample,
+    Setpoint,
+    StorageSample,
+)
 
 DRIVERS: dict[str, str] = {
     "meter.eastron_sdm630": "gateway.devices.meter:ModbusMeter",
@@ -22,7 +31,7 @@ DRIVERS: dict[str, str] = {
 class Sink(Protocol):
     """One device's slot in the process image; each call replaces what was there."""
 
-    def sample(self, sample: MeterSample | StorageSample | EvseSample) -> None:
+    def sample(self, sample: MeterSample | StorageSample | EvseSample | EvSample) -> None:
         """Publish the newest sample."""
 
     def identity(self, info: DeviceInfo) -> None:
@@ -47,6 +56,10 @@ class Device(Protocol):
 
 class Meter(Device, Protocol):
     """A device that measures."""
+
+
+class Vehicle(Device, Protocol):
+    """A car on its own bus; it only listens and asks."""
 
 
 class Actuator(Device, Protocol):

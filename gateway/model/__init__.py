@@ -5,16 +5,21 @@ Monotonic seconds carry control (``at``, ``expires_at`` as float); aware UTC car
 """
 
 from gateway.model.devices import (
+    Charging,
     DeviceInfo,
     DeviceKind,
+    EvSample,
     EvseSample,
     EvseState,
     FailSafeCard,
     MeterRole,
     MeterSample,
+    Provenance,
     StorageSample,
     StorageState,
     VehicleSample,
+    VehicleSource,
+    VehicleState,
 )
 from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
@@ -36,12 +41,14 @@ from gateway.model.wishes import (
 __all__ = [
     "ZERO",
     "ActiveFault",
+    "Charging",
     "Decision",
     "DeviceId",
     "DeviceInfo",
     "DeviceKind",
     "DeviceSettings",
     "EnergyTotals",
+    "EvSample",
     "EventStatus",
     "EvseSample",
     "EvseState",
@@ -56,6 +63,7 @@ __all__ = [
     "Plan",
     "PlanSlot",
     "PriceSlot",
+    "Provenance",
     "Reason",
     "Request",
     "RequestMode",
@@ -65,6 +73,8 @@ __all__ = [
     "StorageSample",
     "StorageState",
     "VehicleSample",
+    "VehicleSource",
+    "VehicleState",
     "WindowKind",
     "Wishes",
 ]

@@ -1,6 +1,7 @@
 """Devices: who they are, what they do when we vanish, what they measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.power import ZERO, DeviceId, Interval
@@ -10,6 +11,12 @@ class DeviceKind(StrEnum):
     METER = "meter"
     STORAGE = "storage"
     EVSE = "evse"
+    VEHICLE = "vehicle"
+
+    @property
+    def steered(self) -> bool:
+        """Takes setpoints."""
+        return self in {DeviceKind.STORAGE, DeviceKind.EVSE}
 
 
 class MeterRole(StrEnum):
@@ -50,6 +57,8 @@ class DeviceInfo:
     rated: Interval = ZERO
     capacity_wh: float | None = None
     max_age_s: float = 3.0
+    charger: DeviceId = ""
+    """Of a vehicle: the EVSE that it is plugged into at home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,8 @@ class EvseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VehicleSample:
-    """The car as the charger knows it. ``soc_pct`` is the value that the car shows to chargers (reference/can.md 1.6)."""
+    """The car as the charger knows it, as told and unjudged. ``soc_pct`` is what the car shows to chargers
+    (reference/can.md 1.6), None while the charger is blind."""
 
     soc_pct: float | None = None
     capacity_wh: float | None = None
@@ -130,3 +140,96 @@ class EvseSample:
     discharged_wh: float | None = None
     applied_w: float | None = None
     stop_cause: str = ""
+
+
+class Charging(StrEnum):
+    """What the car says its battery is doing."""
+
+    NONE = "none"
+    AC = "ac"
+    QUICK = "quick"
+    V2X = "v2x"
+
+
+@dataclass(frozen=True, slots=True)
+class EvSample:
+    """The car as it tells of itself on its own bus, as told and unjudged; None where nothing valid and fresh is known.
+
+    The two SoCs are different scales (reference/can.md 1.6): ``dash_soc_pct`` is what the driver and a charger see.
+    Current into the pack is positive. ``generation`` is "ZE0", "AZE0" or "ZE1", "" until the traffic has told.
+    """
+
+    at: float
+    awake: bool = False
+    generation: str = ""
+    dash_soc_pct: float | None = None
+    lbc_soc_pct: float | None = None
+    energy_wh: float | None = None
+    capacity_wh: float | None = None
+    capacity_ah: float | None = None
+    soh_pct: float | None = None
+    hx_pct: float | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+    charge_max_w: float | None = None
+    discharge_max_w: float | None = None
+    temperature_c: float | None = None
+    coldest_c: float | None = None
+    warmest_c: float | None = None
+    cell_min_v: float | None = None
+    cell_max_v: float | None = None
+    shunts_active: int | None = None
+    insulation_raw: int | None = None
+    aux_voltage_v: float | None = None
+    plugged: bool | None = None
+    charging: Charging | None = None
+    parked: bool | None = None
+    odometer_km: float | None = None
+    range_km: float | None = None
+    outside_c: float | None = None
+    quick_charges: int | None = None
+    ac_charges: int | None = None
+    pack_serial: str = ""
+    wakes_today: int = 0
+
+
+class VehicleSource(StrEnum):
+    """Where a value of a vehicle comes from, the best first."""
+
+    CHADEMO = "chademo"
+    EV_CAN = "ev_can"
+    CHARGER = "charger"
+    ENERGY_COUNT = "energy_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a value comes from, and the monotonic time at which it was told."""
+
+    source: VehicleSource
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleState:
+    """One car, fused from all who know something of it; keyed by the EVSE it belongs to.
+
+    ``provenance`` is by field name. ``soc_pct`` is on the scale that the driver sees, and was judged: what cannot be true
+    is held, and ``soc_doubt`` says what was not believed. It stays known, and ages, while the car is away.
+    """
+
+    charger: DeviceId
+    plugged: bool | None = None
+    soc_pct: float | None = None
+    soc_doubt: str = ""
+    capacity_wh: float | None = None
+    energy_wh: float | None = None
+    soh_pct: float | None = None
+    temperature_c: float | None = None
+    aux_voltage_v: float | None = None
+    odometer_km: float | None = None
+    generation: str = ""
+    discharge_compatible: bool | None = None
+    min_discharge_soc_pct: float | None = None
+    max_charge_soc_pct: float | None = None
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -1,10 +1,18 @@
 """The process image: setpoints, decisions, faults, and the snapshot of them all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.model.devices import DeviceInfo, EvseSample, MeterRole, MeterSample, StorageSample
+from gateway.model.devices import (
+    DeviceInfo,
+    EvSample,
+    EvseSample,
+    MeterRole,
+    MeterSample,
+    StorageSample,
+    VehicleState,
+)
 from gateway.model.power import DeviceId, Interval, Reason
 from gateway.model.wishes import Wishes
 
@@ -86,6 +94,9 @@ class Snapshot:
     wishes: Wishes
     decisions: Mapping[DeviceId, Decision]
     faults: tuple[ActiveFault, ...] = ()
+    evs: Mapping[DeviceId, EvSample | None] = field(default_factory=dict)
+    vehicles: Mapping[DeviceId, VehicleState] = field(default_factory=dict)
+    """Each car by the EVSE it belongs to, fused from all who know of it."""
 
     def grid(self) -> MeterSample | None:
         """Return the fresh sample of the grid meter, None when it is stale."""

@@ -42,7 +42,6 @@ from gateway.devices.chademo.power import Trim, dc_power_w
 from gateway.devices.chademo.session import step
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
-from gateway.devices.soc import HeldSoc
 from gateway.faults import FaultCode, Malformed
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseSample, Interval, Setpoint, VehicleSample
 
@@ -93,7 +92,6 @@ class ChademoEvse:
         self._vehicle: VehicleSample | None = None
         self._trim = Trim()
         self._following, self._ignored = Following(), ""
-        self._soc = HeldSoc()
         self._setpoint: Setpoint | None = None
         self._released = False
 
@@ -314,9 +312,9 @@ class ChademoEvse:
             because = f" ({progress.cause})" if progress.cause else ""
             LOGGER.info("%s: %s → %s%s", self.info.id, before.state, progress.state, because)
         if pilot is not None and not pilot.inserted:
-            self._vehicle, self._soc = None, HeldSoc()
+            self._vehicle = None
         if (vehicle := report.vehicle(moment)) is not None:
-            self._vehicle = self._believed(vehicle, moment.inputs.now)
+            self._vehicle = vehicle
         if self._sink is None:
             return
         raised = report.faults(moment) | self._own_faults()
@@ -327,14 +325,6 @@ class ChademoEvse:
                 self._sink.fault(code, detail)
         self._raised = raised
 
-    def _believed(self, vehicle: VehicleSample, now: float) -> VehicleSample:
-        """Return what the car tells, with the state of charge that can be true."""
-        if vehicle.soc_pct is None:
-            return vehicle
-        most_w = max(self.info.rated.max_w, -self.info.rated.min_w)
-        self._soc = self._soc.after(now, vehicle.soc_pct, most_w, vehicle.capacity_wh)
-        return replace(vehicle, soc_pct=self._soc.pct)
-
     def _own_faults(self) -> dict[FaultCode, str]:
         links: dict[str, Link[Any]] = {"converter": self._converter_link, "pilot lines": self._pilot_link}
         lost = "; ".join(f"{name}: {link.problem}" for name, link in links.items() if link.problem)
@@ -343,7 +333,6 @@ class ChademoEvse:
             FaultCode.DEVICE_UNREACHABLE: lost,
             FaultCode.DEVICE_REFUSED: refused,
             FaultCode.SETPOINT_NOT_FOLLOWED: self._ignored,
-            FaultCode.IMPLAUSIBLE_READING: self._soc.doubt,
             FaultCode.CAN_BUS_LOST: self._can.problem,
         }
         return {code: detail for code, detail in own.items() if detail}

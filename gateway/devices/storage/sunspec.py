@@ -16,7 +16,6 @@ from gateway.config import decode, within
 from gateway.devices import Sink
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
-from gateway.devices.soc import HeldSoc
 from gateway.devices.storage.order import Standing, Step, differs, next_step
 from gateway.devices.storage.readings import ratings, sample_of
 from gateway.devices.storage.wset import PowerOrder
@@ -31,6 +30,7 @@ from gateway.model import (
     StorageSample,
     StorageState,
 )
+from gateway.model.soc import HeldSoc
 
 LOGGER = logging.getLogger(__name__)
 

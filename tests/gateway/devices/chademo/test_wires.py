@@ -7,11 +7,9 @@ import pytest
 
 from gateway.devices.chademo import report
 from gateway.devices.chademo.cadence import beats
-from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.converter import PROFILES, Converter, Point
 from gateway.devices.chademo.evse import ChademoEvse
-from gateway.devices.chademo.frames import CarFault, CarLimits, CarRequest, CarStatus
 from gateway.devices.chademo.link import Link
 from gateway.devices.chademo.moment import Charger, Inputs, Mode, Moment, Output, PilotLines, Progress, State
 from gateway.devices.chademo.options import CONVERTER_LEASE_S
@@ -286,23 +284,6 @@ async def test_a_wish_that_nobody_renewed_is_no_stop_of_the_owner():
         inputs = evse._moment().inputs
         assert (inputs.engage, inputs.lapsed) == expected
         assert inputs.wanted_a == 0
-
-
-def test_a_state_of_charge_that_leaps_is_held_and_told_until_the_car_is_unplugged():
-    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
-    lines = PilotLines(permitted=True, inserted=True, locked=True)
-    for now, raw, pct in [(10.0, 73, 73), (11.0, 1, 73), (12.0, 0, 73), (13.0, 74, 74), (14.0, 20, 74)]:
-        car = Car(
-            limits=CarLimits(0, 0, 0, 435, 100),
-            request=CarRequest(2, 410, 0, CarFault(0), CarStatus.ENABLED, raw),
-        )
-        moment = Moment(evse._progress, Inputs(now, car, lines), Charger())
-        evse._tell(evse._progress, moment)
-        assert evse._vehicle.soc_pct == pct
-        assert (FaultCode.IMPLAUSIBLE_READING in evse._own_faults()) is (raw != pct)
-    evse._tell(evse._progress, Moment(evse._progress, Inputs(15.0, pilot=PilotLines()), Charger()))
-    assert evse._vehicle is None
-    assert evse._own_faults() == {}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.devices.soc import STABLE_S, HeldSoc
+from gateway.model.soc import STABLE_S, HeldSoc
 
 POWER_W, CAPACITY_WH = 6000.0, 40_000.0
 
