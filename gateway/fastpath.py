@@ -143,7 +143,7 @@ class FastPath:
             if late:
                 with contextlib.suppress(OSError):
                     os.utime(self._heartbeat)
-            self._link.report(Report(self._state.snapshot(time.monotonic()), late))
+            self._link.report(Report(self._loop.snapshot(time.monotonic()), late))
 
     def _take(self, wishes: Wishes) -> None:
         before = self._state.wishes.owner

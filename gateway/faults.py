@@ -61,6 +61,7 @@ class FaultCode(StrEnum):
     DEVICE_REFUSED = "device_refused"
     SETPOINT_NOT_FOLLOWED = "setpoint_not_followed"
     IMPLAUSIBLE_READING = "implausible_reading"
+    SOC_DOUBTED = "soc_doubted"
     GRID_METER_STALE = "grid_meter_stale"
     FAIL_SAFE_UNPROVEN = "fail_safe_unproven"
     CAN_BUS_LOST = "can_bus_lost"
@@ -111,6 +112,11 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.NOTE,
         "A reading was impossible and was ignored.",
         "Check wiring and register map when it keeps coming back.",
+    ),
+    FaultCode.SOC_DOUBTED: FaultText(
+        Response.NOTE,
+        "The car's state of charge cannot be true; the last believable value is held.",
+        "It is believed again once it has been steady for a minute.",
     ),
     FaultCode.GRID_METER_STALE: FaultText(
         Response.SITE_TO_SAFE,

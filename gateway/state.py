@@ -5,7 +5,7 @@ the link, decisions by the control loop, faults by whoever owns them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -24,7 +24,6 @@ from gateway.model import (
     MeterSample,
     Snapshot,
     StorageSample,
-    VehicleState,
     Wishes,
 )
 
@@ -52,7 +51,6 @@ class SiteState:
         self._unread: set[DeviceId] = set()
         self._faults: dict[tuple[DeviceId, FaultCode], ActiveFault] = {}
         self._decisions: dict[DeviceId, Decision] = {}
-        self._vehicles: Mapping[DeviceId, VehicleState] = MappingProxyType({})
         self.wishes = Wishes()
         self.fresh_grid = asyncio.Event()
         """Set on each new sample of the grid meter; the control loop clears it."""
@@ -66,10 +64,6 @@ class SiteState:
     def decide(self, decisions: Iterable[Decision]) -> None:
         """Replace the decisions of the devices named; the control loop's slot."""
         self._decisions |= {d.device: d for d in decisions}
-
-    def know_vehicles(self, vehicles: Mapping[DeviceId, VehicleState]) -> None:
-        """Replace what is known of the cars; the control loop's slot."""
-        self._vehicles = MappingProxyType(dict(vehicles))
 
     def fault(self, code: FaultCode, detail: str, device: DeviceId = SITE) -> None:
         """Raise a fault of the site or of a device; again only updates its detail."""
@@ -135,7 +129,6 @@ class SiteState:
             decisions=MappingProxyType(dict(self._decisions)),
             faults=tuple(self._faults.values()),
             evs=MappingProxyType(evs),
-            vehicles=self._vehicles,
         )
 
 

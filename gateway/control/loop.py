@@ -17,6 +17,7 @@ from gateway.config import GridTable
 from gateway.control.balance import Balance, update
 from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
+from gateway.control.vehicles import Followed, follow, judged
 from gateway.faults import FaultCode
 from gateway.model import Decision, DeviceId, Reason, Rung, Setpoint, Snapshot
 from gateway.state import SiteState
@@ -56,6 +57,7 @@ class Loop:
         self._on_tick = on_tick
         self._monotonic = monotonic
         self._balance: Balance | None = None
+        self._cars: Mapping[DeviceId, Followed] = {}
         self._setpoints: dict[DeviceId, Setpoint] = {}
         self._started_at = monotonic()
         self._last_at = self._started_at - PERIOD_S
@@ -63,15 +65,17 @@ class Loop:
 
     def tick(self, now: float) -> None:
         """Decide once for the whole site and hand each device its setpoint."""
-        snapshot = self._state.snapshot(now)
+        told = self._state.snapshot(now)
         elapsed_s, self._last_at = now - self._last_at, now
         try:
+            self._cars = follow(self._cars, told)
+            snapshot = judged(told, self._cars)
             self._balance = update(self._balance, snapshot)
             outcome = dispatch(snapshot, self._grid, self._balance)
             setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._grid)
         except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
             self._explain(error)
-            self._balance, outcome = None, at_rest(snapshot, repr(error))
+            snapshot, self._balance, outcome = told, None, at_rest(told, repr(error))
             setpoints = self._admitted(outcome, snapshot, elapsed_s)
         if snapshot.wishes.owner.control_on:
             self._setpoints = setpoints
@@ -81,6 +85,11 @@ class Loop:
             self._state.decide(_observed(d) for d in outcome.decisions)
             failed = self._let_go(now)
         self._report({**outcome.faults, **failed}, now)
+        self._tell_doubts()
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return the process image with the cars as they were last judged."""
+        return judged(self._state.snapshot(now), self._cars)
 
     def _admitted(self, outcome: Outcome, snapshot: Snapshot, elapsed_s: float) -> dict[DeviceId, Setpoint]:
         return {
@@ -103,6 +112,17 @@ class Loop:
                 self._explain(error)
                 failed[FaultCode.RULE_FAILED] = f"{device}: {error!r}"
         return failed
+
+    def _tell_doubts(self) -> None:
+        for device, car in self._cars.items():
+            raised = self._state.raised(FaultCode.SOC_DOUBTED, device)
+            if car.state.soc_doubt:
+                if not raised:
+                    LOGGER.warning("%s: not believed: %s", device, car.state.soc_doubt)
+                self._state.fault(FaultCode.SOC_DOUBTED, car.state.soc_doubt, device)
+            elif raised:
+                LOGGER.info("%s: the state of charge is believed again", device)
+                self._state.clear(FaultCode.SOC_DOUBTED, device)
 
     def _explain(self, error: Exception) -> None:
         if not self._state.raised(FaultCode.RULE_FAILED):

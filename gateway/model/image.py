@@ -96,7 +96,7 @@ class Snapshot:
     faults: tuple[ActiveFault, ...] = ()
     evs: Mapping[DeviceId, EvSample | None] = field(default_factory=dict)
     vehicles: Mapping[DeviceId, VehicleState] = field(default_factory=dict)
-    """Each car by the EVSE it belongs to, fused from all who know of it."""
+    """Each car by the EVSE it belongs to, fused from all who know of it; empty until control has judged the samples."""
 
     def grid(self) -> MeterSample | None:
         """Return the fresh sample of the grid meter, None when it is stale."""

@@ -33,9 +33,12 @@ class HeldSoc:
         def near(pct: float, at: float) -> bool:
             return abs(told_pct - pct) <= SLACK_PCT + pct_per_s * max(0.0, now - at)
 
-        possible = told_pct > 0 if self.pct is None else told_pct > 0 and near(self.pct, self.at)
+        in_range = 0 < told_pct <= 100
+        possible = in_range if self.pct is None else in_range and near(self.pct, self.at)
         if possible or (self.pct == 0 and told_pct == 0):
             return HeldSoc(told_pct, now)
+        if not 0 <= told_pct <= 100:
+            return HeldSoc(self.pct, self.at, told_pct, now, now)
         steady = self.doubted_pct is not None and near(self.doubted_pct, self.doubted_at)
         since = self.doubted_since if steady else now
         if now - since >= STABLE_S:
