@@ -37,6 +37,7 @@ from gateway.model import (
     OwnerSettings,
     Plan,
     Request,
+    Trip,
 )
 
 
@@ -93,6 +94,11 @@ class Answers:
 
     async def faults(self, _call: Call) -> Sequence[FaultView]:
         return fault_views(self._site.view())
+
+    async def trips(self, call: Call) -> Sequence[Trip]:
+        if call.asked.device is not None:
+            known(call.asked.device, self._devices())
+        return await self._site.trips(call.asked.device, call.asked.limit)
 
     async def decisions(self, call: Call) -> Sequence[Decision]:
         if call.asked.device is not None:

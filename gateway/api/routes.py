@@ -15,15 +15,15 @@ from gateway.api.schema import (
 )
 from gateway.api.site import UtilityCredentials
 from gateway.api.wishes import (
-    DecisionsQuery,
     HistoryQuery,
+    NewestQuery,
     OwnerPatch,
     PairBody,
     RequestBody,
     TokenBody,
     UtilityBody,
 )
-from gateway.model import Decision, GridEvent, HistoryPoint, OwnerSettings, Plan, Request
+from gateway.model import Decision, GridEvent, HistoryPoint, OwnerSettings, Plan, Request, Trip
 
 
 class Permission(StrEnum):
@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         READ,
         200,
         list[Decision],
-        query=DecisionsQuery,
+        query=NewestQuery,
         problems=("unknown_device",),
     ),
     Route(
@@ -106,6 +106,17 @@ ROUTES: tuple[Route, ...] = (
         200,
         list[HistoryPoint],
         query=HistoryQuery,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "GET",
+        "/v1/trips",
+        "trips",
+        "What the cars' trips took, newest first",
+        READ,
+        200,
+        list[Trip],
+        query=NewestQuery,
         problems=("unknown_device",),
     ),
     Route("GET", "/v1/faults", "faults", "Active faults", READ, 200, list[FaultView]),

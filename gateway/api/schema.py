@@ -1,7 +1,7 @@
 """What the API says: the site as JSON, and the changes of it. Names on the wire are the names of ``gateway.model``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from gateway.model import (
     DeviceId,
     DeviceInfo,
     EnergyTotals,
+    EvSample,
     EvseSample,
     GridEvent,
     MeterSample,
@@ -26,13 +27,16 @@ from gateway.model import (
     Request,
     Snapshot,
     StorageSample,
+    Trip,
+    VehicleSource,
+    VehicleState,
 )
 
 API_VERSION = 1
 API_MIN_VERSION = 1
 
 type Json = dict[str, Any]
-type Sample = MeterSample | StorageSample | EvseSample
+type Sample = MeterSample | StorageSample | EvseSample | EvSample
 
 
 # ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -107,6 +111,7 @@ SAMPLE_SCHEMA = {
         {"$ref": "#/components/schemas/MeterSample"},
         {"$ref": "#/components/schemas/StorageSample"},
         {"$ref": "#/components/schemas/EvseSample"},
+        {"$ref": "#/components/schemas/EvSample"},
         {"type": "null"},
     ]
 }
@@ -138,6 +143,38 @@ class FaultView:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceView:
+    """Where a value comes from, and how long ago it was told."""
+
+    source: VehicleSource
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleView:
+    """A car, fused from charger, car and energy count; by the charger it belongs to. ``sources`` is by field name.
+
+    While it is away its values are the last ones known; ``last_trip`` is the one under way, or the newest that ended.
+    """
+
+    plugged: bool | None
+    soc_pct: float | None
+    soc_doubt: str
+    capacity_wh: float | None
+    energy_wh: float | None
+    soh_pct: float | None
+    temperature_c: float | None
+    aux_voltage_v: float | None
+    odometer_km: float | None
+    generation: str
+    discharge_compatible: bool | None
+    min_discharge_soc_pct: float | None
+    max_charge_soc_pct: float | None
+    sources: Mapping[str, SourceView]
+    last_trip: Trip | None
+
+
+@dataclass(frozen=True, slots=True)
 class SiteView:
     """The whole site as a client sees it."""
 
@@ -146,6 +183,7 @@ class SiteView:
     at: datetime
     site: SiteStatus
     devices: Mapping[DeviceId, DeviceView]
+    vehicles: Mapping[DeviceId, VehicleView]
     limits: Limits
     owner: OwnerSettings
     requests: tuple[Request, ...]
@@ -175,6 +213,7 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
             fast_path_alive=view.fast_path_alive,
         ),
         devices={i: _device_view(view, snapshot, d) for i, d in snapshot.devices.items()} if snapshot else {},
+        vehicles={i: _vehicle_view(view, i, v) for i, v in snapshot.vehicles.items()} if snapshot else {},
         limits=view.limits,
         owner=owner_view(view),
         requests=tuple(r for r in view.requests if view.utc < r.expires_at),
@@ -215,7 +254,10 @@ def _fault_view(fault: ActiveFault) -> FaultView:
 
 def _device_view(view: View, snapshot: Snapshot, info: DeviceInfo) -> DeviceView:
     sample: Sample | None = (
-        snapshot.meters.get(info.id) or snapshot.storages.get(info.id) or snapshot.evses.get(info.id)
+        snapshot.meters.get(info.id)
+        or snapshot.storages.get(info.id)
+        or snapshot.evses.get(info.id)
+        or snapshot.evs.get(info.id)
     )
     age_s = max(0.0, view.now - sample.at) if sample else None
     if sample is None or age_s is None or age_s > info.max_age_s or not view.fast_path_alive:
@@ -226,9 +268,20 @@ def _device_view(view: View, snapshot: Snapshot, info: DeviceInfo) -> DeviceView
     )
 
 
+def _vehicle_view(view: View, charger: DeviceId, car: VehicleState) -> VehicleView:
+    shown = {f.name: getattr(car, f.name) for f in fields(car) if f.name not in {"charger", "provenance"}}
+    sources = {
+        name: SourceView(told.source, round(max(0.0, view.now - told.at), 1))
+        for name, told in car.provenance.items()
+    }
+    return VehicleView(**shown, sources=sources, last_trip=view.trips.get(charger))
+
+
 def _with_energy(sample: Sample, totals: EnergyTotals) -> Sample:
     if isinstance(sample, MeterSample):
         return replace(sample, import_wh=totals.in_wh, export_wh=totals.out_wh)
+    if isinstance(sample, EvSample):
+        return sample
     return replace(sample, charged_wh=totals.in_wh, discharged_wh=totals.out_wh)
 
 
@@ -250,7 +303,7 @@ def encode(value: object) -> bytes:
 
 # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KEYED = ("devices", "decisions")
+KEYED = ("devices", "vehicles", "decisions")
 HEADER = ("api_version", "seq", "at")
 
 
@@ -267,7 +320,7 @@ def hello(identity: SiteIdentity) -> Json:
 def change(old: Json, new: Json) -> Json | None:
     """Return the message that turns the SiteView ``old`` into ``new``, None when nothing changed but the passing of time.
 
-    ``set`` replaces whole keys: top-level ones, or one entry of devices and decisions as "devices.garage"; ``removed``
+    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles and decisions as "devices.garage"; ``removed``
     lists entries that are gone.
     """
     before, after = _parts(old), _parts(new)
@@ -287,11 +340,11 @@ def _parts(state: Json) -> Json:
     return parts | {f"{key}.{entry}": part for key in KEYED for entry, part in state[key].items()}
 
 
+_TIMES = frozenset({"age_s", "services_uptime_s", "at", "utc"})
+
+
 def _timeless(part: Any) -> Any:
     """Drop what grows by itself: ages and times of measurement do not make a change."""
-    if not isinstance(part, dict):
-        return part
-    kept = {k: v for k, v in part.items() if k not in {"age_s", "services_uptime_s", "at", "utc"}}
-    if isinstance(sample := kept.get("sample"), dict):
-        kept["sample"] = {k: v for k, v in sample.items() if k != "at"}
-    return kept
+    if isinstance(part, dict):
+        return {k: _timeless(v) for k, v in part.items() if k not in _TIMES}
+    return part

@@ -17,6 +17,7 @@ from gateway.model import (
     PriceSlot,
     Request,
     Snapshot,
+    Trip,
 )
 
 
@@ -61,7 +62,7 @@ class View:
     """All that a client may see at one instant: ``now`` is monotonic, ``utc`` aware, ``seq`` grows with every change.
 
     ``snapshot`` is the last one received, however old; ``energy`` holds the guarded lifetime counters; ``faults`` are
-    those of the services, beside the snapshot's own.
+    those of the services, beside the snapshot's own; ``trips`` is each car's newest.
     """
 
     seq: int
@@ -79,6 +80,7 @@ class View:
     utilities: tuple[Utility, ...] = ()
     energy: Mapping[DeviceId, EnergyTotals] = field(default_factory=dict)
     faults: tuple[ActiveFault, ...] = ()
+    trips: Mapping[DeviceId, Trip] = field(default_factory=dict)
 
 
 class Site(Protocol):
@@ -120,3 +122,6 @@ class Site(Protocol):
         self, device: DeviceId, start: datetime, end: datetime, limit: int
     ) -> Sequence[HistoryPoint]:
         """Return thinned samples of ``[start, end)``, oldest first, at most ``limit`` (the newest ones)."""
+
+    async def trips(self, charger: DeviceId | None, limit: int) -> Sequence[Trip]:
+        """Return the newest ``limit`` trips, newest first."""

@@ -71,8 +71,8 @@ class RequestBody(_Strict):
     duration_s: Annotated[float, Meta(ge=1.0, le=7 * 86400.0)] = 4 * 3600.0
 
 
-class DecisionsQuery(_Strict):
-    """The newest decisions, of one device or of all."""
+class NewestQuery(_Strict):
+    """The newest entries, of one device or of all."""
 
     device: DeviceId | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100

@@ -19,6 +19,7 @@ import msgspec
 from gateway.faults import FaultCode
 from gateway.ledger.energy import Account, Register, Sample, advance
 from gateway.ledger.thinning import decision_worth, sample_worth
+from gateway.ledger.trips import TripWatch
 from gateway.model import (
     ActiveFault,
     Decision,
@@ -32,6 +33,7 @@ from gateway.model import (
     Request,
     Snapshot,
     StorageSample,
+    Trip,
 )
 
 LOGGER = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ CREATE TABLE IF NOT EXISTS grid_events (utc REAL, id TEXT, body BLOB);
 CREATE TABLE IF NOT EXISTS faults (
   code TEXT, device TEXT, utc REAL, until REAL, detail TEXT, PRIMARY KEY (code, device, utc)
 );
+CREATE TABLE IF NOT EXISTS trips (device TEXT, utc REAL, body BLOB, PRIMARY KEY (device, utc));
 CREATE TABLE IF NOT EXISTS energy (device TEXT PRIMARY KEY, body BLOB);
 CREATE INDEX IF NOT EXISTS samples_utc ON samples (utc);
 CREATE INDEX IF NOT EXISTS decisions_utc ON decisions (utc);
@@ -74,6 +77,7 @@ class Retention:
     requests: int = 365
     grid_events: int = 730
     faults: int = 365
+    trips: int = 1100
 
 
 @dataclass(slots=True)
@@ -115,6 +119,8 @@ class Journal:
         self._accounts: dict[DeviceId, Account] | None = None
         self._counted: dict[DeviceId, tuple[float, float, float]] = {}
         self._shown: dict[DeviceId, EnergyTotals] = {}
+        self._trips = TripWatch()
+        self._last_trips: dict[DeviceId, Trip] = {}
         with self._disk():
             self._open()
 
@@ -133,6 +139,7 @@ class Journal:
             self._record_plan(db, snapshot.wishes.plan)
             self._record_requests(db, snapshot.wishes.requests, snapshot.utc)
             self._record_faults(db, snapshot.faults, snapshot.utc)
+            self._record_trips(db, snapshot)
             if _due(self._committed_at, snapshot.at, COMMIT_S):
                 self._commit(db, snapshot.at, snapshot.utc)
 
@@ -209,6 +216,14 @@ class Journal:
             db.execute("UPDATE faults SET until = ? WHERE code = ? AND device = ? AND utc = ?", ended)
         self._written.faults = set(current)
 
+    def _record_trips(self, db: sqlite3.Connection, snapshot: Snapshot) -> None:
+        watch, changed = self._trips.after(snapshot)
+        for trip in changed:
+            row = (trip.charger, trip.left_at.timestamp(), msgspec.json.encode(trip))
+            db.execute("INSERT OR REPLACE INTO trips VALUES (?, ?, ?)", row)
+            self._last_trips[trip.charger] = trip
+        self._trips = watch
+
     def _last_event(self, db: sqlite3.Connection, event_id: str) -> bytes | None:
         if event_id not in self._written.events:
             query = "SELECT body FROM grid_events WHERE id = ? ORDER BY utc DESC, rowid DESC LIMIT 1"
@@ -232,6 +247,15 @@ class Journal:
         query = "SELECT body FROM decisions WHERE ?1 IS NULL OR device = ?1 ORDER BY utc DESC, rowid DESC LIMIT ?2"
         rows = self._query(query, (device, limit))
         return [msgspec.json.decode(body, type=Decision) for (body,) in rows]
+
+    def trips(self, charger: DeviceId | None, limit: int) -> list[Trip]:
+        """Return the newest ``limit`` trips of the car of one charger, or of all, newest first."""
+        query = "SELECT body FROM trips WHERE ?1 IS NULL OR device = ?1 ORDER BY utc DESC LIMIT ?2"
+        return [msgspec.json.decode(body, type=Trip) for (body,) in self._query(query, (charger, limit))]
+
+    def last_trips(self) -> Mapping[DeviceId, Trip]:
+        """Return the newest trip of each car, under way or ended."""
+        return self._last_trips
 
     def usage_wh(self, device: DeviceId, start: datetime, end: datetime) -> EnergyTotals | None:
         """Return the energy in [start, end), between rows by straight lines; None where the journal does not reach."""
@@ -273,12 +297,19 @@ class Journal:
                 stored = db.execute("SELECT device, body FROM energy").fetchall()
                 self._accounts = {device: _account(body) for device, body in stored}
                 self._show()
+                self._resume_trips(db)
         except BaseException:
             db.close()
             raise
         self._db = db
         self._written = _Written(faults=set(still_open))
         return db
+
+    def _resume_trips(self, db: sqlite3.Connection) -> None:
+        newest = db.execute("SELECT body, max(utc) FROM trips GROUP BY device").fetchall()
+        trips = (msgspec.json.decode(body, type=Trip) for body, _ in newest)
+        self._last_trips = {trip.charger: trip for trip in trips}
+        self._trips = TripWatch.resumed(t for t in self._last_trips.values() if t.returned_soc_pct is None)
 
     def _commit(self, db: sqlite3.Connection, at: float, utc: datetime) -> None:
         durable = _due(self._checkpointed_at, at, CHECKPOINT_S)

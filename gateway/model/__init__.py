@@ -21,7 +21,7 @@ from gateway.model.devices import (
     VehicleSource,
     VehicleState,
 )
-from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot
+from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot, Trip
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
 from gateway.model.wishes import (
     DeviceSettings,
@@ -72,6 +72,7 @@ __all__ = [
     "Snapshot",
     "StorageSample",
     "StorageState",
+    "Trip",
     "VehicleSample",
     "VehicleSource",
     "VehicleState",

@@ -59,6 +59,9 @@ class DeviceInfo:
     max_age_s: float = 3.0
     charger: DeviceId = ""
     """Of a vehicle: the EVSE that it is plugged into at home."""
+    dc_voltage_v: Interval | None = None
+    dc_current_a: Interval | None = None
+    """Of an EVSE that tells them: what its DC side can do, current into the car positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,14 @@ class VehicleSample:
     discharge_compatible: bool = False
     min_discharge_soc_pct: float | None = None
     max_charge_soc_pct: float | None = None
+    protocol: int | None = None
+    v2h_sequence: int | None = None
+    max_voltage_v: float | None = None
+    target_voltage_v: float | None = None
+    min_discharge_voltage_v: float | None = None
+    min_charge_current_a: float | None = None
+    max_session_min: float | None = None
+    dynamic: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,22 @@ class EnergyTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Trip:
+    """A car's absence from its charger. ``energy_wh`` is what its SoC says was used, negative where it was charged
+    elsewhere; None while it is away, where its capacity is unknown, and for a cable that was only moved.
+    """
+
+    charger: DeviceId
+    left_at: datetime
+    left_soc_pct: float
+    returned_at: datetime | None = None
+    returned_soc_pct: float | None = None
+    energy_wh: float | None = None
+    left_odometer_km: float | None = None
+    distance_km: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPoint:
     """One thinned sample of a device's past, with its energy totals at that time."""
 

@@ -28,6 +28,7 @@ from gateway.model import (
     Request,
     RequestMode,
     Snapshot,
+    Trip,
     WindowKind,
     Wishes,
 )
@@ -101,6 +102,12 @@ class History(Protocol):
 
     def history(self, device: DeviceId, start: datetime, end: datetime, limit: int) -> Sequence[HistoryPoint]:
         """Return thinned samples, oldest first."""
+
+    def trips(self, charger: DeviceId | None, limit: int) -> Sequence[Trip]:
+        """Return the newest trips, newest first."""
+
+    def last_trips(self) -> Mapping[DeviceId, Trip]:
+        """Return the newest trip of each car."""
 
 
 class ServicesSite:
@@ -206,6 +213,7 @@ class ServicesSite:
             else (),
             energy=self._journal.totals(),
             faults=self._faults.active(),
+            trips=self._journal.last_trips(),
         )
 
     async def next_change(self, seq: int) -> int:
@@ -276,6 +284,10 @@ class ServicesSite:
     ) -> Sequence[HistoryPoint]:
         """Return thinned samples of ``[start, end)``, oldest first."""
         return self._journal.history(device, start, end, limit)
+
+    async def trips(self, charger: DeviceId | None, limit: int) -> Sequence[Trip]:
+        """Return the newest trips, newest first."""
+        return self._journal.trips(charger, limit)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

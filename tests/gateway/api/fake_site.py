@@ -154,6 +154,9 @@ class FakeSite:
         made = self._view.snapshot.decisions.values() if self._view.snapshot else ()
         return [d for d in made if device in {None, d.device}][:limit]
 
+    async def trips(self, charger, limit):
+        return [t for t in self._view.trips.values() if charger in (None, t.charger)][:limit]
+
     async def history(self, device, start, end, limit):
         step = (end - start) / 10
         return [HistoryPoint(start + step * i, 100.0 * i, None, 10.0 * i, 0.0) for i in range(10)][-limit:]

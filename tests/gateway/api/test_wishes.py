@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.api.problems import ProblemError
 from gateway.api.wishes import (
-    DecisionsQuery,
     HistoryQuery,
+    NewestQuery,
     OwnerPatch,
     PairBody,
     RequestBody,
@@ -67,7 +67,7 @@ def test_hostile_bodies_are_problems(body):
 
 
 @given(
-    st.sampled_from([DecisionsQuery, HistoryQuery]),
+    st.sampled_from([HistoryQuery, NewestQuery]),
     st.dictionaries(st.text() | st.sampled_from(["device", "limit", "from", "to"]), st.text()),
 )
 def test_any_query_is_parsed_or_a_problem(kind, query):
