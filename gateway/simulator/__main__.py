@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from gateway.simulator.control_port import ControlConnection
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S
-from gateway.simulator.modbus_servers import ModbusConnection, Unit
+from gateway.simulator.modbus_servers import ModbusConnection, Registers, Unit
 from gateway.simulator.recorded_days import DAY_S, SEASONS, RecordedDays, price_table
 from gateway.simulator.site_file import SitePorts, site_toml
 from gateway.simulator.slcan_port import SlcanPort
+from gateway.simulator.wall_units import WALL_UNITS
 from gateway.simulator.wired_house import WiredHouse
 
 LOGGER = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ When all of it listens, one line of JSON says where, and DIR holds:
   endpoints.json   the same
   site.toml        the gateway's configuration for this house: python -m gateway run DIR/site.toml
   prices.csv       hourly prices, yesterday to the day after tomorrow
-  can0             the CAN adapter
+  can0             the CAN adapter of a chademo charger
 """
 
 EPILOG = """\
@@ -102,6 +103,12 @@ def _add_options(add: Callable[..., object]) -> None:
         help="the car's charge at the start (default 62)",
     )
     add("--battery-soc", type=float, default=45.0, metavar="PCT", help="the battery's charge (default 45)")
+    add(
+        "--charger",
+        choices=("chademo", *WALL_UNITS),
+        default="chademo",
+        help="which charger the car hangs on (default chademo: a converter that speaks to the car on can0)",
+    )
     add("--charger-phase", type=int, choices=(1, 2, 3), default=1, help="phase of the charger (default 1)")
     add("--battery-phase", type=int, choices=(1, 2, 3), default=2, help="phase of the battery (default 2)")
     add("--api-port", type=int, default=18443, help="where site.toml lets the gateway listen (default 18443)")
@@ -125,7 +132,8 @@ def build(options: argparse.Namespace, now: datetime) -> WiredHouse:
         car_soc_pct=options.car_soc,
         battery_soc_pct=options.battery_soc,
     )
-    return WiredHouse(house, wiring)
+    wall = WALL_UNITS[options.charger]() if options.charger in WALL_UNITS else None
+    return WiredHouse(house, wiring, wall)
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -138,11 +146,13 @@ async def serve(options: argparse.Namespace) -> None:
         told = options.run_dir / "endpoints.json"
         told.unlink(missing_ok=True)
         stack.callback(told.unlink, missing_ok=True)
-        adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.car.hear)
-        adapter.start()
-        stack.callback(adapter.close)
         endpoints = await _listen(stack, wired, options)
-        endpoints["can"] = {"interface": "slcan", "channel": str(adapter.link)}
+        adapter = None
+        if wired.wall is None:
+            adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.car.hear)
+            adapter.start()
+            stack.callback(adapter.close)
+            endpoints["can"] = {"interface": "slcan", "channel": str(adapter.link)}
         _write_files(options, now, endpoints)
         print(json.dumps(endpoints), flush=True)  # noqa: T201 - whoever started it waits for this line
         await _live(wired, adapter)
@@ -153,9 +163,11 @@ async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Na
         "grid_meter": wired.grid_meter,
         "pv_meter": wired.pv_meter,
         "battery": wired.battery,
-        "converter": wired.converter,
-        "pilot_io": wired.pilot_io,
     }
+    if wired.wall is None:
+        units |= {"converter": wired.converter, "pilot_io": wired.pilot_io}
+    elif isinstance(wired.wall, Registers):
+        units["charger"] = wired.wall
     endpoints: dict[str, Any] = {}
     base = options.port_base
 
@@ -178,11 +190,14 @@ def _write_files(options: argparse.Namespace, now: datetime, endpoints: dict[str
     prices = folder / "prices.csv"
     prices.write_text(price_table(options.season, now), encoding="utf-8")
     endpoints |= {"prices": str(prices), "utility": None}
-    devices = ("grid_meter", "pv_meter", "battery", "converter", "pilot_io")
-    addresses = {name: (endpoints[name]["host"], endpoints[name]["port"]) for name in devices}
+    devices = ("grid_meter", "pv_meter", "battery", "converter", "pilot_io", "charger")
+    addresses = {
+        name: (endpoints[name]["host"], endpoints[name]["port"]) for name in devices if name in endpoints
+    }
     ports = SitePorts(**addresses, api_port=options.api_port, utility_port=options.utility_port)
     site = site_toml(
         ports,
+        charger=options.charger,
         time_zone=options.time_zone,
         charger_phase=options.charger_phase,
         battery_phase=options.battery_phase,
@@ -193,7 +208,7 @@ def _write_files(options: argparse.Namespace, now: datetime, endpoints: dict[str
     unfinished.replace(folder / "endpoints.json")
 
 
-async def _live(wired: WiredHouse, adapter: SlcanPort) -> None:
+async def _live(wired: WiredHouse, adapter: SlcanPort | None) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -201,7 +216,7 @@ async def _live(wired: WiredHouse, adapter: SlcanPort) -> None:
     deadline = loop.time()
     while not stopping.is_set():
         frame = wired.tick()
-        if frame is not None:
+        if frame is not None and adapter is not None:
             adapter.send(*frame)
         deadline += SLOT_S
         late_s = loop.time() - deadline

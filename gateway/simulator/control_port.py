@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.simulator.wall_units import WallUnit
 from gateway.simulator.wired_house import WiredHouse
 
 type Request = Mapping[str, Any]
@@ -30,12 +31,17 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             "state": car.state,
             "soc_pct": house.pack.soc_pct,
             "contactor": car.contactor_closed,
-            "current_a": converter.current_a,
+            "current_a": house.charger.current_a,
             "can_silent": car.silent,
             "faults": car.face.faults,
             "hot_openings": car.hot_openings,
         },
         "battery": {"soc_pct": house.battery.soc_pct, "power_w": house.battery.power_w},
+        "charger": {
+            "ac_w": house.charger.ac_w,
+            "current_a": house.charger.current_a,
+            "engaged": car.contactor_closed if wired.wall is None else wired.wall.charger.engaged,
+        },
         "converter": {
             "current_a": converter.current_a,
             "voltage_v": converter.voltage_v,
@@ -82,6 +88,32 @@ def _car_weld(wired: WiredHouse, request: Request) -> None:
 
 def _refuse_discharge(wired: WiredHouse, request: Request) -> None:
     wired.car.refuses_discharge = _switch(request)
+    if wired.wall is not None:
+        wired.wall.refuses_discharge = _switch(request)
+
+
+def _charger_silent(wired: WiredHouse, request: Request) -> None:
+    """Let its interface hang while the charger goes on."""
+    _wall(wired).silent = _switch(request)
+
+
+def _charger_error(wired: WiredHouse, request: Request) -> None:
+    _wall(wired).errors = int(request["bits"]) & 0xFFFF
+
+
+def _charger_reboot(wired: WiredHouse, _: Request) -> None:
+    _wall(wired).reboot()
+
+
+def _charger_app(wired: WiredHouse, request: Request) -> None:
+    """Let the owner take control in the maker's app, or give it back."""
+    _wall(wired).app(_switch(request))
+
+
+def _wall(wired: WiredHouse) -> WallUnit:
+    if wired.wall is None:
+        raise ValueError("this house has no charger in one box; start it with --charger")
+    return wired.wall
 
 
 def _insulation(wired: WiredHouse, request: Request) -> None:
@@ -172,6 +204,10 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "car_fault": _car_fault,
     "car_weld": _car_weld,
     "refuse_discharge": _refuse_discharge,
+    "charger_silent": _charger_silent,
+    "charger_error": _charger_error,
+    "charger_reboot": _charger_reboot,
+    "charger_app": _charger_app,
     "insulation": _insulation,
     "meter_silent": _meter_silent,
     "meter_freeze": _meter_freeze,

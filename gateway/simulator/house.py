@@ -8,6 +8,7 @@ from gateway.simulator.battery_inverter import BatteryInverter
 from gateway.simulator.converter import Converter
 from gateway.simulator.leaf_pack import LeafPack
 from gateway.simulator.recorded_days import Appliances, RecordedDays
+from gateway.simulator.wall_charger import WallCharger
 
 type Phases = tuple[float, float, float]
 
@@ -75,6 +76,7 @@ class House:
         self.chance = Random(seed)
         self.pack = LeafPack(car_soc_pct)
         self.converter = Converter()
+        self.charger: Converter | WallCharger = self.converter
         self.battery = BatteryInverter(battery_soc_pct)
         self.battery_target_w = 0.0
         self.emergency_stop = False
@@ -101,13 +103,13 @@ class House:
         return sum(self.phase_w)
 
     def step(self, linked_pack: LeafPack | None, dt_s: float) -> None:
-        """Advance by ``dt_s``; ``linked_pack`` is the car's pack while its contactor is closed."""
+        """Advance by ``dt_s``; ``linked_pack`` is the pack that the charger can reach."""
         self.second += dt_s
-        self.converter.step(linked_pack, self.emergency_stop, dt_s)
+        self.charger.step(linked_pack, self.emergency_stop, dt_s)
         self.battery.step(self.battery_target_w, dt_s)
         load = self._step_load(dt_s)
         self.pv_phase_w = spread(self.pv_w, self._wiring.pv)
-        charger = spread(self.converter.ac_w, self._wiring.charger)
+        charger = spread(self.charger.ac_w, self._wiring.charger)
         battery = spread(self.battery.power_w, self._wiring.battery)
         self.phase_w = (
             load[0] + charger[0] + battery[0] - self.pv_phase_w[0],

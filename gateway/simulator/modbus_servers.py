@@ -26,9 +26,13 @@ class Illegal(Exception):
 
 
 class Unit(Protocol):
-    """One device. All four raise Illegal; ``silent`` takes requests and answers none."""
+    """One device. All four raise Illegal; ``silent`` takes requests and answers none.
+
+    Without ``writes_many`` it knows no function 16.
+    """
 
     unit_id: int
+    writes_many: bool
     silent: bool
 
     def read_bits(self, table: Table, address: int, count: int) -> Sequence[bool]:
@@ -48,6 +52,7 @@ class Registers:
     """A unit without bits and without anything to write; devices replace what they have."""
 
     unit_id = 1
+    writes_many = True
 
     def __init__(self) -> None:
         self.silent = False
@@ -118,7 +123,7 @@ def _served(unit: Unit, function: int, body: bytes) -> bytes:
             _check(1 <= count <= 1968 and size == len(body) - 5 == (count + 7) // 8)
             unit.write_bits(address, [bool(body[5 + n // 8] >> n % 8 & 1) for n in range(count)])
             return body[:4]
-        case 16:
+        case 16 if unit.writes_many:
             address, count, size = struct.unpack(">HHB", body[:5])
             _check(1 <= count <= 123 and size == len(body) - 5 == 2 * count)
             unit.write_registers(address, struct.unpack(f">{count}H", body[5:]))

@@ -7,15 +7,16 @@ type Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class SitePorts:
-    """Where the devices listen and where the gateway shall."""
+    """Where the devices listen and where the gateway shall; a charger in one box has neither converter nor pilot lines."""
 
     grid_meter: Address
     pv_meter: Address
     battery: Address
-    converter: Address
-    pilot_io: Address
     api_port: int
     utility_port: int
+    converter: Address | None = None
+    pilot_io: Address | None = None
+    charger: Address | None = None
 
 
 _TEMPLATE = """\
@@ -66,9 +67,12 @@ phases = [{battery_phase}]
 lease_s = 30
 
 [devices.garage]
-driver = "evse.chademo"
+driver = "evse.{charger}"
 name = "Leaf charger"
 phases = [{charger_phase}]
+"""
+
+_CHADEMO = """\
 can_interface = "slcan"
 can_channel = "can0"
 
@@ -81,13 +85,18 @@ profile = "ne_dc_v1"
 """
 
 
-def site_toml(ports: SitePorts, *, time_zone: str, charger_phase: int, battery_phase: int) -> str:
-    """Return the text of site.toml."""
+def site_toml(
+    ports: SitePorts, *, charger: str, time_zone: str, charger_phase: int, battery_phase: int
+) -> str:
+    """Return the text of site.toml; ``charger`` is the last part of its driver's name."""
 
-    def modbus(address: Address) -> str:
-        return f'host = "{address[0]}"\nport = {address[1]}\nunit = 1'
+    def modbus(address: Address | None) -> str:
+        return f'host = "{address[0]}"\nport = {address[1]}\nunit = 1' if address else ""
 
-    return _TEMPLATE.format(
+    template = _TEMPLATE + (_CHADEMO if charger == "chademo" else "{wall}\n")
+    return template.format(
+        charger=charger,
+        wall=modbus(ports.charger),
         time_zone=time_zone,
         api_port=ports.api_port,
         utility_port=ports.utility_port,

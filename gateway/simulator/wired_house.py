@@ -6,6 +6,7 @@ from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
 from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
 from gateway.simulator.pilot_lines import PilotLines
+from gateway.simulator.wall_units import WallUnit
 
 PHYSICS_S = 0.02
 _SLOTS_PER_PHYSICS = round(PHYSICS_S / SLOT_S)
@@ -13,10 +14,16 @@ _SLOTS_PER_MEASUREMENT = round(METER_PERIOD_S / SLOT_S)
 
 
 class WiredHouse:
-    """Call ``tick`` every SLOT_S; devices and car see each other with the delays of the real ones."""
+    """Call ``tick`` every SLOT_S; devices and car see each other with the delays of the real ones.
 
-    def __init__(self, house: House, wiring: Wiring) -> None:
+    With a ``wall`` unit the car hangs on that one, and converter and pilot-line module are out of use.
+    """
+
+    def __init__(self, house: House, wiring: Wiring, wall: WallUnit | None = None) -> None:
         self.house = house
+        self.wall = wall
+        if wall is not None:
+            house.charger = wall.charger
         self.pilot = PilotLines()
         self.car = Leaf(house.pack)
         self.grid_meter = GridMeter(house)
@@ -56,5 +63,7 @@ class WiredHouse:
         house.battery_target_w = self.battery.target_w
         self.battery.step(PHYSICS_S)
         self.pilot.step(PHYSICS_S)
-        linked = self.pilot.plugged and self.car.contactor_closed
+        linked = self.pilot.plugged and (self.wall is not None or self.car.contactor_closed)
+        if self.wall is not None:
+            self.wall.step(PHYSICS_S)
         house.step(house.pack if linked else None, PHYSICS_S)
