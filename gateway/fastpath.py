@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -143,7 +144,9 @@ class FastPath:
             if late:
                 with contextlib.suppress(OSError):
                     os.utime(self._heartbeat)
-            self._link.report(Report(self._loop.snapshot(time.monotonic()), late))
+            cards = {name: device.card for name, device in self._devices.items()}
+            snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
+            self._link.report(Report(snapshot, late))
 
     def _take(self, wishes: Wishes) -> None:
         before = self._state.wishes.owner

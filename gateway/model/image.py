@@ -8,6 +8,7 @@ from gateway.model.devices import (
     DeviceInfo,
     EvSample,
     EvseSample,
+    FailSafeCard,
     MeterRole,
     MeterSample,
     StorageSample,
@@ -113,6 +114,8 @@ class Snapshot:
     evs: Mapping[DeviceId, EvSample | None] = field(default_factory=dict)
     vehicles: Mapping[DeviceId, VehicleState] = field(default_factory=dict)
     """Each car by the EVSE it belongs to, fused from all who know of it; empty until control has judged the samples."""
+    cards: Mapping[DeviceId, FailSafeCard] = field(default_factory=dict)
+    """What each device does without us, as its driver knows it now; told to the services alone."""
 
     def grid(self) -> MeterSample | None:
         """Return the fresh sample of the grid meter, None when it is stale."""

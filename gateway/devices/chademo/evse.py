@@ -225,6 +225,8 @@ class ChademoEvse:
             serial=nameplate.serial,
             version=nameplate.version,
             rated=Interval(-_least(options.max_discharge_w, rated_w), _least(options.max_charge_w, rated_w)),
+            dc_voltage_v=Interval(nameplate.min_voltage_v, nameplate.max_voltage_v),
+            dc_current_a=Interval(-self._charger.max_discharge_a, self._charger.max_charge_a),
         )
         if self._sink is not None:
             self._sink.identity(self.info)

@@ -63,6 +63,14 @@ def vehicle(moment: Moment) -> VehicleSample | None:
         discharge_compatible=car.discharge_compatible,
         min_discharge_soc_pct=car.min_discharge_soc_pct,
         max_charge_soc_pct=car.max_charge_soc_pct,
+        protocol=car.request.protocol if car.request else None,
+        v2h_sequence=car.sequence.sequence if car.sequence else None,
+        max_voltage_v=car.limits.max_voltage_v if car.limits else None,
+        target_voltage_v=car.request.target_voltage_v if car.request else None,
+        min_discharge_voltage_v=car.discharge.min_voltage_v if car.discharge else None,
+        min_charge_current_a=car.limits.min_current_a if car.limits else None,
+        max_session_min=car.times.max_time_s / 60 if car.times else None,
+        dynamic=car.dynamic,
     )
 
 
