@@ -100,6 +100,11 @@ class ChademoEvse:
         """Build from a table of site.toml. Raises ConfigError."""
         return cls(device, driver, decode(Options, table, f"devices.{device}"))
 
+    @property
+    def instant(self) -> tuple[Moment, Orders]:
+        """All that is known right now, and what is ordered; for who looks on."""
+        return self._moment(), self._orders
+
     def apply(self, setpoint: Setpoint) -> None:
         """Take the newest setpoint; it goes out at once where the ramp and the car allow."""
         if not self._released:
