@@ -1,0 +1,146 @@
+"""The charger's hardware in front of a foreign car: what its words and frames mean at the connector. No socket, no clock."""
+
+from dataclasses import dataclass
+from typing import override
+
+from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
+from gateway.simulator.converter import Converter
+from gateway.simulator.leaf_pack import LeafPack
+from gateway.simulator.pilot_lines import PilotLines
+from gateway.simulator.vehicle_lines import CanLine, PilotLine
+
+STATUS_FRAME = 0x102
+ENABLED_BIT, OPEN_BIT = 0x01, 0x08
+LEAVES_AFTER_S = 2.5
+"""A car opens its contactor at most this long after it let k go (reference/can.md 3.8)."""
+FORGOTTEN_S = 5.0
+"""Nobody pulls k any longer when nothing at all was said for so long."""
+AWAY_S = 1.5
+"""A car without frames for longer was away; when it is back, it was plugged in anew."""
+REPLUG_S = 0.5
+
+
+class BenchBattery(LeafPack):
+    """A battery with a chosen voltage at half charge; both move slowly with the energy that is moved."""
+
+    resistance_ohm = 0.05
+    volts_per_pct = 0.5
+
+    def __init__(self, voltage_v: float) -> None:
+        super().__init__(soc_pct=50.0)
+        self._middle_v = voltage_v
+
+    @property
+    @override
+    def open_circuit_v(self) -> float:
+        return self._middle_v + self.volts_per_pct * (self.soc_pct - 50.0)
+
+
+@dataclass(slots=True)
+class Foreign:
+    """What the car has said. ``k`` follows 102.5.0 until the car speaks of k itself."""
+
+    k: bool | None = None
+    enabled: bool = False
+    contactor_open: bool = True
+    spoke: bool = False
+    spoke_under_d1: bool = False
+    unheard_s: float = 0.0
+    frameless_s: float = 0.0
+
+    @property
+    def permits(self) -> bool:
+        """Whether the car pulls k."""
+        return self.unheard_s < FORGOTTEN_S and (self.enabled if self.k is None else self.k)
+
+    def take(self, frame: CanLine) -> None:
+        """Take a frame in."""
+        self.spoke, self.frameless_s = True, 0.0
+        if frame.can_id == STATUS_FRAME and len(frame.data) == 8:
+            self.enabled = bool(frame.data[5] & ENABLED_BIT)
+            self.contactor_open = bool(frame.data[5] & OPEN_BIT)
+
+
+class VehicleInlet:
+    """Call ``hear`` for each line and ``step`` in a rhythm. The connector counts as inserted once a car is there."""
+
+    def __init__(self, battery: BenchBattery) -> None:
+        self.battery = battery
+        self.converter = Converter()
+        self.pilot = PilotLines()
+        self.pilot.plugged = False
+        self.converter_unit = ConverterRegisters(self.converter)
+        self.pilot_unit = PilotRegisters(self.pilot)
+        self.linked = False
+        self.present = False
+        self._car = Foreign()
+        self._pulled_out = self._lock_broken = self._welded = False
+        self._returned = False
+        self._replug_s = 0.0
+        self._unpermitted_s = 0.0
+
+    @property
+    def lines(self) -> dict[str, bool]:
+        """What the charger shows to the car, in the order in which it is told."""
+        return {"d1": self.pilot.d1, "d2": self.pilot.d2, "lock": self.pilot.locked}
+
+    def hear(self, line: CanLine | PilotLine) -> str:
+        """Take a line of the car or of a test; return a complaint where it means nothing, else nothing."""
+        self.present = True
+        car = self._car
+        if car.unheard_s >= FORGOTTEN_S:
+            car.k = None
+        car.unheard_s = 0.0
+        match line:
+            case CanLine():
+                was_away = car.spoke and car.frameless_s > AWAY_S
+                self._returned |= was_away and (car.spoke_under_d1 or not self.pilot.d1)
+                car.take(line)
+            case PilotLine(name=name, on=bool(on)):
+                return self._switch(name, on)
+        return ""
+
+    def _switch(self, name: str, on: bool) -> str:
+        match name:
+            case "k" | "j":
+                self._car.k = on
+            case "inserted":
+                self._pulled_out = not on
+            case "estop":
+                self.pilot.emergency_stop = on
+            case "lock":
+                self._lock_broken = not on
+            case "weld":
+                self._welded = on
+            case _:
+                return f"!{name} is not known; a car says !k, a test !inserted, !estop, !lock, !weld"
+        return ""
+
+    def step(self, dt_s: float) -> None:
+        """Advance by ``dt_s``: connector, pilot lines, contactor, converter."""
+        car, pilot = self._car, self.pilot
+        car.unheard_s += dt_s
+        car.frameless_s += dt_s
+        car.spoke_under_d1 = pilot.d1 and (car.spoke_under_d1 or car.frameless_s <= dt_s)
+        pilot.plugged = self._inserted(dt_s)
+        pilot.permitted = car.permits
+        pilot.step(dt_s)
+        pilot.locked = pilot.locked and not self._lock_broken
+        self._unpermitted_s = 0.0 if pilot.permitted else self._unpermitted_s + dt_s
+        self.linked = self._contactor_closed()
+        self.converter.step(self.battery if self.linked else None, pilot.emergency_stop, dt_s)
+
+    def _inserted(self, dt_s: float) -> bool:
+        """One that comes back is plugged in anew, once the charger is at rest."""
+        self._replug_s = max(0.0, self._replug_s - dt_s)
+        if self._returned and not self.pilot.d1:
+            self._returned, self._replug_s = False, REPLUG_S
+        return self.present and not self._pulled_out and self._replug_s == 0.0
+
+    def _contactor_closed(self) -> bool:
+        """Believe 102.5.3 under d2 and k; and that a car which lets k go opens only a while later."""
+        car, pilot = self._car, self.pilot
+        if self._welded and self.linked:
+            return pilot.plugged
+        supplied = pilot.plugged and pilot.d2 and not car.contactor_open
+        return supplied and (pilot.permitted or (self.linked and self._unpermitted_s < LEAVES_AFTER_S))
