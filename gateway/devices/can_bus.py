@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import errno
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, override
 
 import can
 
 from gateway.devices.slcan import SlcanBus
-from gateway.faults import Unreachable
+from gateway.faults import Misuse, Unreachable
 
 LOGGER = logging.getLogger(__name__)
 logging.getLogger("can").setLevel(logging.CRITICAL)
@@ -26,14 +26,21 @@ type Receiver = Callable[[int, bytes], None]
 
 
 class CanBus:
-    """``run`` keeps the bus open; while it is down, ``up`` is False and what is published is lost."""
+    """``run`` keeps the bus open; while it is down, ``up`` is False and what is published is lost.
 
-    def __init__(self, interface: str, channel: str, *, bitrate: int = BITRATE) -> None:
+    ``listen_only``: nothing can be sent, and an slcan adapter does not acknowledge either. On SocketCAN that last is a
+    setting of the interface (``ip link set can0 type can listen-only on``), which is not ours to make.
+    """
+
+    def __init__(
+        self, interface: str, channel: str, *, bitrate: int = BITRATE, listen_only: bool = False
+    ) -> None:
         self.name = f"{interface} {channel}"
         self.problem = ""
         self._interface = interface
         self._channel = channel
         self._bitrate = bitrate
+        self._listen_only = listen_only
         self._bus: can.BusABC | None = None
         self._lost: asyncio.Future[str] | None = None
         self._cyclic: dict[int, tuple[bytes, Any]] = {}
@@ -71,14 +78,26 @@ class CanBus:
 
         Where the kernel keeps the rhythm only changes are handed to it; elsewhere the frames are sent now, in order.
         """
-        if self._bus is None or not self.up:
-            return
-        try:
-            if self._interface in KERNEL_CYCLIC:
-                self._hand_over(self._bus, frames, period_s)
-            else:
+        with self._sending() as bus:
+            if bus is not None and self._interface in KERNEL_CYCLIC:
+                self._hand_over(bus, frames, period_s)
+            elif bus is not None:
                 for can_id, data in frames:
-                    self._bus.send(_message(can_id, data), timeout=0)
+                    bus.send(_message(can_id, data), timeout=0)
+
+    def send(self, can_id: int, data: bytes) -> None:
+        """Send one frame now, once; lost while the bus is down. Raises Misuse on a bus that only listens."""
+        with self._sending() as bus:
+            if bus is not None:
+                bus.send(_message(can_id, data), timeout=0)
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[can.BusABC | None]:
+        """Give the bus, None while it is down, and take what goes wrong for its loss."""
+        if self._listen_only:
+            raise Misuse(f"{self.name} only listens")
+        try:
+            yield self._bus if self.up else None
         except can.CanError as error:
             # Nobody acknowledges while the car sleeps; the queue of the interface fills up, and that is no loss.
             if error.error_code != errno.ENOBUFS:
@@ -118,7 +137,7 @@ class CanBus:
 
     def _open(self) -> can.BusABC:
         if self._interface == "slcan":
-            return SlcanBus(self._channel, self._bitrate)
+            return SlcanBus(self._channel, self._bitrate, listen_only=self._listen_only)
         return can.Bus(interface=self._interface, channel=self._channel)
 
     def _listen(self, bus: can.BusABC, receive: Receiver) -> Callable[[], None]:

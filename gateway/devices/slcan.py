@@ -34,9 +34,12 @@ def decode_line(line: bytes) -> can.Message | None:
 
 
 class SlcanBus(can.BusABC):
-    """Opening raises CanInitializationError, everything else CanOperationError; ``channel`` is PATH or PATH@BAUD."""
+    """Opening raises CanInitializationError, everything else CanOperationError; ``channel`` is PATH or PATH@BAUD.
 
-    def __init__(self, channel: str, bitrate: int) -> None:
+    An adapter opened ``listen_only`` does not even acknowledge frames.
+    """
+
+    def __init__(self, channel: str, bitrate: int, *, listen_only: bool = False) -> None:
         path, _, baud = channel.partition("@")
         self._rest = b""
         self._frames: deque[can.Message] = deque()
@@ -45,7 +48,7 @@ class SlcanBus(can.BusABC):
         except (OSError, ValueError) as error:
             raise can.CanInitializationError(str(error)) from error
         try:
-            for command in (b"C", BITRATE_COMMANDS[bitrate], b"O"):
+            for command in (b"C", BITRATE_COMMANDS[bitrate], b"L" if listen_only else b"O"):
                 self._say(command)
         except can.CanError:
             self._port.close()

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.devices import can_bus
 from gateway.devices.can_bus import CanBus
+from gateway.faults import Misuse
 
 WAIT_S = 5.0
 
@@ -82,6 +83,30 @@ async def test_frames_go_both_ways_over_a_serial_adapter_in_the_order_given(adap
     assert "S6" in adapter.lines
     sent = [line for line in adapter.lines if line.startswith("t")]
     assert sent == ["t108801F4010FB3010000", "t10980000000000000000"]
+
+
+async def test_one_frame_goes_once(adapter):
+    bus = CanBus("slcan", str(adapter.path))
+    bus.send(0x79B, b"\x02\x21\x01")  # while the bus is down: lost
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.up)
+        bus.send(0x79B, b"\x02\x21\x02")
+        await until(lambda: "t79B3022102" in adapter.heard())
+    assert [line for line in adapter.lines if line.startswith("t")] == ["t79B3022102"]
+
+
+async def test_who_only_listens_opens_the_adapter_so_and_sends_nothing(adapter):
+    heard = []
+    bus = CanBus("slcan", str(adapter.path), listen_only=True)
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        adapter.say("t1021AB")
+        await until(lambda: heard)
+        for forbidden in (lambda: bus.send(0x79B, b"\x02"), lambda: bus.publish([(0x108, b"a")], 0.1)):
+            with pytest.raises(Misuse, match="only listens"):
+                forbidden()
+    assert "L" in adapter.heard()
+    assert [line for line in adapter.lines if line.startswith(("t", "O"))] == []
 
 
 async def test_garbage_on_the_line_is_passed_over(adapter):
