@@ -18,7 +18,11 @@ from gateway.model import (
     OwnerSettings,
     Plan,
     PriceSlot,
+    Provenance,
     Request,
+    Trip,
+    VehicleSource,
+    VehicleState,
 )
 from tests.gateway.api.fake_site import FakeSite
 
@@ -40,7 +44,9 @@ def apply_change(state, message):
 
 def timeless(state):
     parts = {k: _timeless(v) for k, v in state.items() if k not in {"seq", "at"}}
-    return parts | {k: {i: _timeless(v) for i, v in state[k].items()} for k in ("devices", "decisions")}
+    return parts | {
+        k: {i: _timeless(v) for i, v in state[k].items()} for k in ("devices", "vehicles", "decisions")
+    }
 
 
 async def view(**parts):
@@ -143,6 +149,7 @@ states = st.fixed_dictionaries(
         "at": st.text(max_size=3),
         "site": st.fixed_dictionaries({"services_uptime_s": st.floats(0, 9), "observing": st.booleans()}),
         "devices": st.dictionaries(ids, devices),
+        "vehicles": st.dictionaries(ids, devices),
         "decisions": st.dictionaries(ids, decisions),
         "requests": st.lists(json_values, max_size=2),
         "plan": json_values,
@@ -158,3 +165,14 @@ def test_a_change_laid_over_the_old_state_is_the_new_one(old, new):
     else:
         assert timeless(apply_change(old, message)) == timeless(new)
         assert change(apply_change(old, message), new) is None
+
+
+async def test_a_car_is_shown_with_the_source_and_the_age_of_what_it_tells():
+    now = await view()
+    told = {"soc_pct": Provenance(VehicleSource.CHADEMO, now.now - 42.0)}
+    car = VehicleState("garage", True, 61.0, capacity_wh=36_000.0, provenance=told)
+    trip = Trip("garage", now.utc, 80.0)
+    at_hand = replace(now, snapshot=replace(now.snapshot, vehicles={"garage": car}), trips={"garage": trip})
+    shown = to_json(site_view(FakeSite().identity, at_hand))["vehicles"]["garage"]
+    assert (shown["soc_pct"], shown["sources"]) == (61.0, {"soc_pct": {"source": "chademo", "age_s": 42.0}})
+    assert shown["last_trip"]["left_soc_pct"] == 80.0
