@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 
 from gateway.simulator.control_port import ControlConnection
 from gateway.simulator.house import House, Wiring
+from gateway.simulator.leaf_models import MODELS
 from gateway.simulator.leaf_on_can import SLOT_S
+from gateway.simulator.leaf_sloppiness import NAMES, Sloppiness, sloppiness_in_words
 from gateway.simulator.modbus_servers import ModbusConnection, Registers, Unit
 from gateway.simulator.recorded_days import DAY_S, SEASONS, RecordedDays, price_table
 from gateway.simulator.site_file import SitePorts, site_toml
@@ -44,6 +46,8 @@ To do something to the house, send a line to the control port and read one back:
   {"do": "unplug"} {"do": "plug"}     the car's connector
   {"do": "set_load", "w": 6000}       null goes back to the record
   {"do": "meter_silent", "on": true}  the grid meter takes requests and answers none
+  {"do": "car_sloppy", "refusals": 2} the car's manners, named as for --sloppy; without a name it has good ones
+  {"do": "can_noise", "loss": 0.1}    also doubling, reordering, garbling and the seed of it all
 An unknown name is answered with all the names. Ctrl-C ends it.
 """
 
@@ -102,6 +106,14 @@ def _add_options(add: Callable[..., object]) -> None:
         metavar="PCT",
         help="the car's charge at the start (default 62)",
     )
+    add("--car", choices=MODELS, default="ze1-40", help="which Leaf it is (default ze1-40)")
+    add(
+        "--sloppy",
+        type=sloppiness_in_words,
+        default=Sloppiness(),
+        metavar="NAME[=N],..",
+        help=f"what the car does beside the book, of: {', '.join(NAMES)}",
+    )
     add("--battery-soc", type=float, default=45.0, metavar="PCT", help="the battery's charge (default 45)")
     add(
         "--charger",
@@ -129,11 +141,14 @@ def build(options: argparse.Namespace, now: datetime) -> WiredHouse:
         seed=options.seed,
         start_second=start_second(options.time_of_day, now),
         wiring=wiring,
+        car=MODELS[options.car],
         car_soc_pct=options.car_soc,
         battery_soc_pct=options.battery_soc,
     )
     wall = WALL_UNITS[options.charger]() if options.charger in WALL_UNITS else None
-    return WiredHouse(house, wiring, wall)
+    wired = WiredHouse(house, wiring, wall)
+    wired.car.behave(options.sloppy)
+    return wired
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -149,7 +164,7 @@ async def serve(options: argparse.Namespace) -> None:
         endpoints = await _listen(stack, wired, options)
         adapter = None
         if wired.wall is None:
-            adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.car.hear)
+            adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.car.hear, wired.can)
             adapter.start()
             stack.callback(adapter.close)
             endpoints["can"] = {"interface": "slcan", "channel": str(adapter.link)}
@@ -216,8 +231,10 @@ async def _live(wired: WiredHouse, adapter: SlcanPort | None) -> None:
     deadline = loop.time()
     while not stopping.is_set():
         frame = wired.tick()
-        if frame is not None and adapter is not None:
-            adapter.send(*frame)
+        if adapter is not None:
+            adapter.follow()
+            if frame is not None:
+                adapter.send(*frame)
         deadline += SLOT_S
         late_s = loop.time() - deadline
         if late_s > _LATE_S:

@@ -4,8 +4,12 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
+from gateway.simulator.can_mishaps import Noise
+from gateway.simulator.leaf_sloppiness import sloppiness
+from gateway.simulator.referee import Violation
 from gateway.simulator.wall_units import WallUnit
 from gateway.simulator.wired_house import WiredHouse
 
@@ -28,13 +32,14 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
         },
         "car": {
             "plugged": pilot.plugged,
+            "model": car.model.name,
             "state": car.state,
             "soc_pct": house.pack.soc_pct,
             "contactor": car.contactor_closed,
             "current_a": house.charger.current_a,
             "can_silent": car.silent,
             "faults": car.face.faults,
-            "hot_openings": car.hot_openings,
+            "hot_openings": wired.referee.counts[Violation.HOT_OPENING],
         },
         "battery": {"soc_pct": house.battery.soc_pct, "power_w": house.battery.power_w},
         "charger": {
@@ -50,6 +55,7 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             "faults": int(converter.faults),
         },
         "pilot": {"d1": pilot.coils[0], "d2": pilot.coils[1], "k": pilot.inputs[0], "lock": pilot.locked},
+        "violations": dict(wired.referee.counts),
     }
 
 
@@ -83,7 +89,32 @@ def _car_fault(wired: WiredHouse, request: Request) -> None:
 
 
 def _car_weld(wired: WiredHouse, request: Request) -> None:
-    wired.car.welded = _switch(request)
+    """Weld the contactor at its next opening, or with ``now`` at once; ``on`` false repairs it."""
+    on = _switch(request)
+    wired.car.weak_contactor = on
+    wired.car.welded = on and (wired.car.welded or bool(request.get("now", False)))
+
+
+def _car_sloppy(wired: WiredHouse, request: Request) -> None:
+    """Let the car behave as named and in no other way."""
+    wired.car.behave(sloppiness({name: value for name, value in request.items() if name != "do"}))
+
+
+def _can_noise(wired: WiredHouse, request: Request) -> None:
+    """Replace the noise on the car's CAN; a chance that is not named is 0."""
+    chances = {field.name: request[field.name] for field in fields(Noise) if field.name in request}
+    if unknown := request.keys() - chances.keys() - {"do"}:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    wired.can.strike(Noise(**{name: _finite(value) for name, value in chances.items()}))
+
+
+def _can_bus_off(wired: WiredHouse, request: Request) -> None:
+    wired.can.bus_off_s = max(0.0, _finite(request["seconds"]))
+
+
+def _can_pulled(wired: WiredHouse, request: Request) -> None:
+    """Pull the CAN adapter out of its socket, or put it back."""
+    wired.can.pulled = _switch(request)
 
 
 def _refuse_discharge(wired: WiredHouse, request: Request) -> None:
@@ -203,6 +234,10 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "car_stop": _car_stop,
     "car_fault": _car_fault,
     "car_weld": _car_weld,
+    "car_sloppy": _car_sloppy,
+    "can_noise": _can_noise,
+    "can_bus_off": _can_bus_off,
+    "can_pulled": _can_pulled,
     "refuse_discharge": _refuse_discharge,
     "charger_silent": _charger_silent,
     "charger_error": _charger_error,

@@ -6,6 +6,7 @@ from random import Random
 
 from gateway.simulator.battery_inverter import BatteryInverter
 from gateway.simulator.converter import Converter
+from gateway.simulator.leaf_models import ZE1_40, LeafModel
 from gateway.simulator.leaf_pack import LeafPack
 from gateway.simulator.recorded_days import Appliances, RecordedDays
 from gateway.simulator.wall_charger import WallCharger
@@ -69,12 +70,13 @@ class House:
         seed: int,
         start_second: float,
         wiring: Wiring | None = None,
+        car: LeafModel = ZE1_40,
         car_soc_pct: float = 62.0,
         battery_soc_pct: float = 45.0,
     ) -> None:
         self.second = start_second
         self.chance = Random(seed)
-        self.pack = LeafPack(car_soc_pct)
+        self.pack = LeafPack(car_soc_pct, car)
         self.converter = Converter()
         self.charger: Converter | WallCharger = self.converter
         self.battery = BatteryInverter(battery_soc_pct)

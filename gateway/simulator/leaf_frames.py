@@ -2,27 +2,23 @@
 
 from dataclasses import dataclass
 
-# One burst each 100 ms, frames 10 ms apart, in the order of a recorded 40 kWh car (reference/can.md 3.5).
-BURST = (0x100, 0x101, 0x102, 0x200, 0x110, 0x201, 0x700, 0x202)
+from gateway.simulator.leaf_models import ZE1_40, LeafModel
 
 MAX_BATTERY_V = 435
 TARGET_V = 410
 MIN_DISCHARGE_V = 250
-MIN_CHARGE_A = 6
-CHARGE_TIME_MIN = 80
-PROTOCOL = 2
-V2H_SEQUENCE = 2
-MIN_DISCHARGE_LEVEL_PCT = 10
 
 
 @dataclass(slots=True)
 class CarFace:
     """All that the car tells. Magnitudes in A; ``faults`` is 102.4; flags are bits of 102.5."""
 
+    model: LeafModel = ZE1_40
     heard_version: int = 0
     awake_s: float = 0.0
     soc_pct: float = 0.0
-    capacity_wh: float = 0.0
+    max_battery_v: int = MAX_BATTERY_V
+    target_v: int = TARGET_V
     request_a: int = 0
     discharge_limit_a: int = 0
     faults: int = 0
@@ -40,26 +36,29 @@ def _u16(value: float) -> tuple[int, int]:
 
 def _limits(car: CarFace) -> tuple[int, ...]:
     reference = {0: 0xF0, 1: 0xFF}.get(car.heard_version, 100)
-    return (MIN_CHARGE_A, 0, 0, 0, *_u16(MAX_BATTERY_V), reference, 0)
+    return (car.model.min_charge_a, 0, 0, 0, *_u16(car.max_battery_v), reference, 0)
 
 
 def _capacity(car: CarFace) -> tuple[int, ...]:
     if not car.heard_version:
         return (0,) * 8
-    capacity = _u16(car.capacity_wh / 100.0) if car.awake_s > 0.7 else (0xF4, 0x01)
-    time = (0xFF, CHARGE_TIME_MIN) if car.awake_s > 2.5 else (0, 0)
-    return (0, *time, 0, 0, *capacity, 0)
+    model = car.model
+    known_after_s = 0.7 if model.levels_in_pct else 2.0
+    capacity = model.capacity_wh / 100.0 if car.awake_s > known_after_s else model.unknown_capacity
+    time = (0xFF, model.charge_time_min) if car.awake_s > 2.5 else (0, 0)
+    return (0, *time, 0, 0, *_u16(capacity), 0)
 
 
 def _status(car: CarFace) -> int:
-    # The first frames of a waking car claim a closed contactor; it corrects itself 200 ms later.
-    reports_open = car.reports_open and car.awake_s > 0.2
+    # The first frames of a waking ZE1 claim a closed contactor; it corrects itself 200 ms later.
+    reports_open = car.reports_open and (car.awake_s > 0.2 or not car.model.wakes_with_a_lie)
     return (
         car.enabled
         | car.system_fault << 2
-        | reports_open << 3
+        | (reports_open and car.model.reports_contactor) << 3
         | car.stop_before_charging << 4
-        | car.discharge_compatible << 7
+        | car.model.old_dynamic_bit << 6
+        | (car.discharge_compatible and car.model.discharges) << 7
     )
 
 
@@ -67,16 +66,30 @@ def _request(car: CarFace) -> tuple[int, ...]:
     soc = round(car.soc_pct * (2.55 if car.heard_version == 1 else 1.0))
     if car.awake_s <= 2.0:
         soc = 1 if car.heard_version else 3
-    return (PROTOCOL, *_u16(TARGET_V), car.request_a, car.faults, _status(car), soc, 0)
+    elif car.awake_s <= car.model.claims_full_until_s:
+        soc = 100
+    return (car.model.protocol, *_u16(car.target_v), car.request_a, car.faults, _status(car), soc, 0)
+
+
+def _levels(car: CarFace) -> tuple[int, int]:
+    """Return 200.6 and 200.7 (reference/can.md 3.6)."""
+    low_pct, high_pct = car.model.window_pct
+    if not car.model.tells_levels:
+        return 0, 0
+    if car.model.levels_in_pct:
+        return (round(low_pct), round(high_pct)) if car.heard_version >= 2 else (0x1A, 0xFF)
+    if not car.heard_version or car.awake_s <= 0.7:
+        return 0xFF, 0xFF
+    tenth_of_kwh_per_pct = car.model.capacity_wh / 10_000.0
+    return round(low_pct * tenth_of_kwh_per_pct), round(high_pct * tenth_of_kwh_per_pct)
 
 
 def _discharge(car: CarFace) -> tuple[int, ...]:
-    levels = (MIN_DISCHARGE_LEVEL_PCT, 100) if car.heard_version >= 2 else (0x1A, 0xFF)
-    return (255 - car.discharge_limit_a, 0, 0, 0, *_u16(MIN_DISCHARGE_V), *levels)
+    return (255 - car.discharge_limit_a, 0, 0, 0, *_u16(MIN_DISCHARGE_V), *_levels(car))
 
 
 def encode(can_id: int, car: CarFace) -> bytes:
-    """Return the eight bytes of one of the frames in BURST."""
+    """Return the eight bytes of one of the frames that a Leaf sends."""
     match can_id:
         case 0x100:
             return bytes(_limits(car))
@@ -87,9 +100,9 @@ def encode(can_id: int, car: CarFace) -> bytes:
         case 0x200:
             return bytes(_discharge(car))
         case 0x110:
-            return bytes((1, 0, 0, 0, 0, 0, 0, 0))
+            return bytes((car.model.functions, 0, 0, 0, 0, 0, 0, 0))
         case 0x201:
-            return bytes((V2H_SEQUENCE, 0, 0, 0, 0, 0, 0, 0))
+            return bytes((car.model.v2h_sequence, 0, 0, 0, 0, 0, 0, 0))
         case 0x700:
             return bytes((1, 2, 0, 0, 6, 0, 0, 0))
         case 0x202:
@@ -105,6 +118,7 @@ class ChargerHeard:
     available_a: int = 0
     discharge_available_a: int = 0
     output_v: int = 0
+    output_a: int = 0
     discharge_compatible: bool = False
     energised: bool = False
     stop: bool = False
@@ -133,6 +147,7 @@ class ChargerHeard:
     def _read_status(self, data: bytes) -> None:
         self.version = data[0]
         self.output_v = data[1] | data[2] << 8
+        self.output_a = data[3]
         self.discharge_compatible = bool(data[4] & 0x01)
         self.energised = bool(data[5] & 0x01)
         self.fault = bool(data[5] & 0x1A)

@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from itertools import pairwise
 
+from gateway.simulator.leaf_models import ZE1_40, LeafModel
+
 CELLS_IN_SERIES = 96
 
 # A lithium manganese-nickel cell at rest, every 10 % of the dash scale; 72 % gives the 380 V that a 40 kWh car
@@ -14,21 +16,22 @@ _MEAN_V = CELLS_IN_SERIES * sum(a + b for a, b in pairwise(CELL_OCV_V)) / 2 / (l
 
 
 class LeafPack:
-    """A pack of 35.4 kWh, the usable capacity that a 40 kWh car tells to chargers. Current into the pack is positive."""
+    """The pack of ``model``, with the usable capacity that the car tells. Current into the pack is positive."""
 
-    resistance_ohm = 0.09
-
-    def __init__(self, soc_pct: float, capacity_wh: float = 35_400.0) -> None:
+    def __init__(self, soc_pct: float, model: LeafModel = ZE1_40) -> None:
+        self.model = model
         self.soc_pct = soc_pct
-        self.capacity_wh = capacity_wh
-        self._capacity_ah = capacity_wh / _MEAN_V
+        self.capacity_wh = model.capacity_wh
+        self.resistance_ohm = model.resistance_ohm
+        self._scale = CELLS_IN_SERIES * model.voltage_scale
+        self._capacity_ah = model.capacity_wh / (_MEAN_V * model.voltage_scale)
 
     @property
     def open_circuit_v(self) -> float:
         """Voltage at rest."""
         below = min(int(self.soc_pct / _STEP_PCT), len(CELL_OCV_V) - 2)
         part = self.soc_pct / _STEP_PCT - below
-        return CELLS_IN_SERIES * (CELL_OCV_V[below] + part * (CELL_OCV_V[below + 1] - CELL_OCV_V[below]))
+        return self._scale * (CELL_OCV_V[below] + part * (CELL_OCV_V[below + 1] - CELL_OCV_V[below]))
 
     @property
     def stored_wh(self) -> float:
@@ -36,8 +39,8 @@ class LeafPack:
         whole = bisect_right([n * _STEP_PCT for n in range(1, len(CELL_OCV_V))], self.soc_pct)
         cells = sum((a + b) / 2 * _STEP_PCT for a, b in pairwise(CELL_OCV_V[: whole + 1]))
         rest_pct = self.soc_pct - whole * _STEP_PCT
-        cells += rest_pct * (CELL_OCV_V[whole] + self.open_circuit_v / CELLS_IN_SERIES) / 2
-        return CELLS_IN_SERIES * cells / 100.0 * self._capacity_ah
+        cells += rest_pct * (CELL_OCV_V[whole] + self.open_circuit_v / self._scale) / 2
+        return self._scale * cells / 100.0 * self._capacity_ah
 
     def terminal_v(self, current_a: float) -> float:
         """Voltage at the inlet while ``current_a`` flows into the pack."""

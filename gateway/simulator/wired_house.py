@@ -1,11 +1,13 @@
 """The house with everything that is wired to it, stepped together. No sockets and no clock here."""
 
 from gateway.simulator.battery_registers import BatteryRegisters
+from gateway.simulator.can_mishaps import CanMishaps
 from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
 from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
 from gateway.simulator.pilot_lines import PilotLines
+from gateway.simulator.referee import Referee, Sight
 from gateway.simulator.wall_units import WallUnit
 
 PHYSICS_S = 0.02
@@ -26,6 +28,8 @@ class WiredHouse:
             house.charger = wall.charger
         self.pilot = PilotLines()
         self.car = Leaf(house.pack)
+        self.can = CanMishaps()
+        self.referee = Referee()
         self.grid_meter = GridMeter(house)
         self.pv_meter = PvMeter(house)
         self.battery = BatteryRegisters(house.battery, wiring.battery)
@@ -38,6 +42,7 @@ class WiredHouse:
         """Advance by SLOT_S; return the frame that the car sends now, if any."""
         frame = self.car.step(self._inlet(), SLOT_S)
         self.pilot.permitted = self.car.pose.permits
+        self.can.step(SLOT_S)
         self._ticks += 1
         if self._ticks % _SLOTS_PER_PHYSICS == 0:
             self._step_physics()
@@ -57,6 +62,22 @@ class WiredHouse:
             current_a=self.house.converter.current_a,
         )
 
+    def _sight(self) -> Sight:
+        pilot, car, converter = self.pilot, self.car, self.house.converter
+        return Sight(
+            plugged=pilot.plugged,
+            permitted=car.pose.permits,
+            d1=pilot.d1,
+            d2=pilot.d2,
+            locked=pilot.locked,
+            contactor=car.contactor_closed,
+            voltage_v=converter.voltage_v,
+            current_a=converter.current_a,
+            request_a=car.face.request_a,
+            discharge_limit_a=car.face.discharge_limit_a,
+            insulation_kohm=converter.insulation_kohm,
+        )
+
     def _step_physics(self) -> None:
         house = self.house
         house.emergency_stop = self.pilot.emergency_stop
@@ -66,4 +87,6 @@ class WiredHouse:
         linked = self.pilot.plugged and (self.wall is not None or self.car.contactor_closed)
         if self.wall is not None:
             self.wall.step(PHYSICS_S)
+        if self.wall is None:
+            self.referee.look(self._sight(), PHYSICS_S)
         house.step(house.pack if linked else None, PHYSICS_S)

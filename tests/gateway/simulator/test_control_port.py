@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from gateway.simulator.can_mishaps import Noise
 from gateway.simulator.control_port import DEEDS, carry_out
+from gateway.simulator.leaf_sloppiness import Sloppiness
 from gateway.simulator.modbus_servers import Table
 
 
@@ -33,7 +35,12 @@ def test_status_tells_every_physical_truth(do, live):
         ({"do": "away"}, lambda w: not w.pilot.plugged),
         ({"do": "car_silent", "on": True}, lambda w: w.car.silent),
         ({"do": "car_fault", "bits": 5}, lambda w: w.car.injected_faults == 5),
-        ({"do": "car_weld"}, lambda w: w.car.contactor_closed),
+        ({"do": "car_weld"}, lambda w: w.car.weak_contactor and not w.car.contactor_closed),
+        ({"do": "car_weld", "now": True}, lambda w: w.car.contactor_closed),
+        ({"do": "car_sloppy", "refusals": 2, "early_request": True}, lambda w: w.car.sloppy == Sloppiness(refusals=2, early_request=True)),
+        ({"do": "can_noise", "loss": 0.1, "seed": 7}, lambda w: w.can.noise == Noise(loss=0.1, seed=7)),
+        ({"do": "can_bus_off", "seconds": 2}, lambda w: w.can.bus_off),
+        ({"do": "can_pulled"}, lambda w: w.can.pulled),
         ({"do": "refuse_discharge", "on": True}, lambda w: w.car.refuses_discharge),
         ({"do": "insulation", "kohm": 20}, lambda w: w.house.converter.insulation_kohm == 20),
         ({"do": "meter_silent", "on": True}, lambda w: w.grid_meter.silent and not w.pv_meter.silent),
@@ -91,7 +98,9 @@ def test_an_absurd_sun_does_not_break_the_meters(do, live, wired):
     [
         b"", b"nonsense", b"[]", b"{}", b"5", b'{"do": "explode"}', b'{"do": []}', b"\xff",
         b'{"do": "set_load"}', b'{"do": "set_load", "w": NaN}', b'{"do": "meter_silent", "on": 1}',
-        b'{"do": "car_fault", "bits": "x"}', b'{"do": "set_soc", "car": null}', b'{"do": "set_pv", "w": 1e999}',
+        b'{"do": "car_sloppy", "lazy": true}', b'{"do": "car_sloppy", "refusals": -1}',
+        b'{"do": "car_sloppy", "never_closes": 1}', b'{"do": "can_noise", "loss": 2}', b'{"do": "can_noise", "lost": 0}',
+        b'{"do": "can_bus_off"}', b'{"do": "car_fault", "bits": "x"}', b'{"do": "set_soc", "car": null}', b'{"do": "set_pv", "w": 1e999}',
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_and_changes_nothing(wired, live, line):
