@@ -14,15 +14,16 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from gateway.config import SiteConfig
 from gateway.control.loop import Loop
-from gateway.devices import Actuator, Device, open_device
+from gateway.devices import Actuator, Device, HearsOfVehicle, Inspectable, open_device
 from gateway.faults import FAULTS, ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import DeviceInfo, MeterRole, Wishes
+from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -146,13 +147,31 @@ class FastPath:
                     os.utime(self._heartbeat)
             cards = {name: device.card for name, device in self._devices.items()}
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
+            for name, actuator in self._actuators.items():
+                if isinstance(actuator, HearsOfVehicle) and name in snapshot.vehicles:
+                    actuator.vehicle_says(snapshot.vehicles[name].aux_voltage_v)
             self._link.report(Report(snapshot, late))
 
     def _take(self, wishes: Wishes) -> None:
         before = self._state.wishes.owner
         if wishes.owner.control_on != before.control_on:
             LOGGER.info("control is %s", "on" if wishes.owner.control_on else "off: observing only")
+        known = {a.id for a in self._state.wishes.acknowledgements}
         self._state.wishes = wishes
+        for acknowledged in wishes.acknowledgements:
+            if acknowledged.id not in known and acknowledged.expires_at > datetime.now(UTC):
+                self._acknowledge(acknowledged)
+
+    def _acknowledge(self, acknowledged: Acknowledgement) -> None:
+        """Tell a device that its fault was inspected; whether that lifts it shows in the fault itself."""
+        actuator = self._actuators.get(acknowledged.device)
+        if isinstance(actuator, Inspectable) and acknowledged.code in FaultCode:
+            refused = actuator.acknowledge(FaultCode(acknowledged.code))
+        else:
+            refused = "no inspection lifts it"
+        LOGGER.warning(
+            "%s: inspected %s: %s", acknowledged.device, acknowledged.code, refused or "the fault is lifted"
+        )
 
     def _services(self, present: bool) -> None:
         if present:

@@ -29,6 +29,7 @@ from gateway.api.site import Site, UtilityCredentials
 from gateway.api.throttle import Replays
 from gateway.api.wishes import actuator, known, new_request, patched
 from gateway.model import (
+    Acknowledgement,
     Decision,
     DeviceId,
     DeviceInfo,
@@ -39,6 +40,9 @@ from gateway.model import (
     Request,
     Trip,
 )
+
+INSPECTION_HOLDS = timedelta(seconds=60)
+"""An inspection that does not reach the device in this time is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,17 @@ class Answers:
     async def cancel_request(self, call: Call) -> None:
         actuator(call.path["device"], self._devices())
         await self._site.cancel_request(call.path["device"])
+
+    async def inspected(self, call: Call) -> Acknowledgement:
+        device = call.path["device"]
+        actuator(device, self._devices())
+        raised = {f.code for f in fault_views(self._site.view()) if f.device == device}
+        if call.asked.code not in raised:
+            raise ProblemError("invalid_request", f"{device} has no fault {call.asked.code!r}")
+        expires_at = self._utc_now() + INSPECTION_HOLDS
+        acknowledged = Acknowledgement(uuid.uuid4().hex, device, call.asked.code, expires_at)
+        await self._site.acknowledge(acknowledged)
+        return acknowledged
 
     async def stop(self, _call: Call) -> None:
         await self._site.stop(True)

@@ -16,6 +16,7 @@ from gateway.api.schema import (
 from gateway.api.site import UtilityCredentials
 from gateway.api.wishes import (
     HistoryQuery,
+    InspectedBody,
     NewestQuery,
     OwnerPatch,
     PairBody,
@@ -23,7 +24,16 @@ from gateway.api.wishes import (
     TokenBody,
     UtilityBody,
 )
-from gateway.model import Decision, GridEvent, HistoryPoint, OwnerSettings, Plan, Request, Trip
+from gateway.model import (
+    Acknowledgement,
+    Decision,
+    GridEvent,
+    HistoryPoint,
+    OwnerSettings,
+    Plan,
+    Request,
+    Trip,
+)
 
 
 class Permission(StrEnum):
@@ -149,6 +159,17 @@ ROUTES: tuple[Route, ...] = (
         "Give a device back to automatic",
         COMMAND,
         204,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "POST",
+        "/v1/devices/{device}/inspected",
+        "inspected",
+        "Say that a fault was inspected on the spot; the device decides whether that lifts it",
+        COMMAND,
+        202,
+        Acknowledgement,
+        InspectedBody,
         problems=("unknown_device",),
     ),
     Route("POST", "/v1/stop", "stop", "Stop: all to 0 W, contactors open, until lifted", COMMAND, 202),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.model import (
+    Acknowledgement,
     ActiveFault,
     Decision,
     DeviceId,
@@ -102,6 +103,9 @@ class Site(Protocol):
 
     async def cancel_request(self, device: DeviceId) -> None:
         """Give ``device`` back to automatic; without a request nothing happens."""
+
+    async def acknowledge(self, acknowledged: Acknowledgement) -> None:
+        """Pass on that a fault was inspected."""
 
     async def stop(self, on: bool) -> None:
         """Set or lift the owner's stop."""

@@ -71,6 +71,12 @@ class RequestBody(_Strict):
     duration_s: Annotated[float, Meta(ge=1.0, le=7 * 86400.0)] = 4 * 3600.0
 
 
+class InspectedBody(_Strict):
+    """The fault whose cause was inspected on the spot."""
+
+    code: str
+
+
 class NewestQuery(_Strict):
     """The newest entries, of one device or of all."""
 

@@ -6,7 +6,7 @@ hands the newest setpoint to the driver's own task, which writes it once, reads 
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gateway.faults import ConfigError, FaultCode
 from gateway.model import (
@@ -70,6 +70,22 @@ class Actuator(Device, Protocol):
 
     async def release(self) -> None:
         """Ramp to 0 W and hand control back to the device, within 5 s; called once at shutdown."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """An actuator with a fault that only an inspection may lift."""
+
+    def acknowledge(self, code: FaultCode) -> str:
+        """Lift a fault that was inspected; return why that is refused, empty when it is done."""
+
+
+@runtime_checkable
+class HearsOfVehicle(Protocol):
+    """An EVSE that wants to know what others know of its car."""
+
+    def vehicle_says(self, aux_voltage_v: float | None) -> None:
+        """Take the car's 12 V, None while nobody knows it."""
 
 
 def driver_class(driver: str, where: str) -> Any:

@@ -24,6 +24,7 @@ from gateway.model.devices import (
 from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot, Trip
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
 from gateway.model.wishes import (
+    Acknowledgement,
     DeviceSettings,
     EventStatus,
     GridEvent,
@@ -40,6 +41,7 @@ from gateway.model.wishes import (
 
 __all__ = [
     "ZERO",
+    "Acknowledgement",
     "ActiveFault",
     "Charging",
     "Decision",

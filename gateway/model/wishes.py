@@ -80,6 +80,16 @@ class GridWindow:
         return self.starts_at <= utc < self.ends_at
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Someone has inspected what a fault asks to be inspected; the device itself decides whether that lifts it."""
+
+    id: str
+    device: DeviceId
+    code: str
+    expires_at: datetime
+
+
 class EventStatus(StrEnum):
     SCHEDULED = "scheduled"
     ACTIVE = "active"
@@ -147,3 +157,4 @@ class Wishes:
     requests: tuple[Request, ...] = ()
     windows: tuple[GridWindow, ...] = ()
     plan: Plan | None = None
+    acknowledgements: tuple[Acknowledgement, ...] = ()

@@ -17,6 +17,7 @@ from gateway.config import SiteConfig
 from gateway.faults import ConfigError, Misuse, Refused
 from gateway.link import Report
 from gateway.model import (
+    Acknowledgement,
     Decision,
     DeviceId,
     EnergyTotals,
@@ -142,6 +143,7 @@ class ServicesSite:
         self._started_at = monotonic()
         self._faults = faults
         faults.changed = self.changed
+        self._inspected: tuple[Acknowledgement, ...] = ()
         self._seq = 1
         self._bell = asyncio.Event()
         if calls is not None:
@@ -187,7 +189,7 @@ class ServicesSite:
         kept = self._store.kept
         windows = sorted(self._calls.windows(utc) if self._calls else (), key=lambda w: w.starts_at)
         requests = tuple(r for r in kept.requests if r.expires_at > utc)
-        return Wishes(kept.owner, requests, tuple(windows[:MOST_WINDOWS]), self.plan)
+        return Wishes(kept.owner, requests, tuple(windows[:MOST_WINDOWS]), self.plan, self._inspected)
 
     # ── for the API ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,6 +242,12 @@ class ServicesSite:
         """Give a device back to automatic."""
         kept = self._store.kept
         self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device != device)))
+
+    async def acknowledge(self, acknowledged: Acknowledgement) -> None:
+        """Pass on that a fault was inspected; it is not kept."""
+        utc = self._clock()
+        self._inspected = (*(a for a in self._inspected if a.expires_at > utc), acknowledged)
+        self.changed(wishes=True)
 
     async def stop(self, on: bool) -> None:
         """Set or lift the owner's stop; setting it holds even where the disk refuses to remember it."""

@@ -154,6 +154,9 @@ class FakeSite:
         made = self._view.snapshot.decisions.values() if self._view.snapshot else ()
         return [d for d in made if device in {None, d.device}][:limit]
 
+    async def acknowledge(self, acknowledged):
+        self.acknowledged = acknowledged
+
     async def trips(self, charger, limit):
         return [t for t in self._view.trips.values() if charger in (None, t.charger)][:limit]
 

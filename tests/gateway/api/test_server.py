@@ -13,6 +13,7 @@ from gateway.api.routes import ALLOWED, ROUTES, Permission
 from gateway.api.schema import Role
 from gateway.api.server import ApiServer, Bounds
 from gateway.faults import ConfigError, Refused, Unreachable
+from gateway.model import ActiveFault
 from tests.gateway.api.fake_site import FakeSite
 from tests.gateway.api.serving import BOUNDS, serving
 
@@ -307,3 +308,16 @@ async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
         second = ApiServer(FakeSite(), tmp_path / "second", "127.0.0.1", client.server.port, advertise=False)
         with pytest.raises(ConfigError, match="cannot listen on 127"):
             await second.run()
+
+
+async def test_an_inspection_is_passed_on_only_for_a_fault_that_is_raised(tmp_path):
+    async with serving(tmp_path) as client:
+        token, site = client.token(Role.INSTALLER), client.site
+        path = "/v1/devices/garage/inspected"
+        said = {"code": "contactor_welded"}
+        assert (await client.ask("POST", path, said, token))[0] == 422
+        welded = ActiveFault("contactor_welded", "garage", site.view().utc)
+        await site.put(snapshot=replace(site.view().snapshot, faults=(welded,)))
+        status, told = await client.ask("POST", path, said, token)
+        assert (status, site.acknowledged.id) == (202, told["id"])
+        assert (await client.ask("POST", path, said, client.token(Role.VIEWER)))[0] == 403
