@@ -5,10 +5,13 @@ import contextlib
 import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, override
 
 import can
 
+from gateway.devices.recording import events
+from gateway.devices.recording.wires import WIRES
 from gateway.devices.slcan import SlcanBus
 from gateway.faults import Misuse, Unreachable
 
@@ -37,6 +40,8 @@ class CanBus:
     ) -> None:
         self.name = f"{interface} {channel}"
         self.problem = ""
+        self._wires = WIRES.get()
+        self._wire = self._wires.name("can", self.name)
         self._interface = interface
         self._channel = channel
         self._bitrate = bitrate
@@ -58,14 +63,16 @@ class CanBus:
             self._lost = loop.create_future()
             opened_at = loop.time()
             try:
-                with self._opened(receive):
+                with self._opened(partial(self._hear, receive)):
                     self.problem = ""
+                    self._wires.tell(events.Turn(loop.time(), self._wire, True))
                     if lost:
                         LOGGER.info("CAN bus %s is back", self.name)
                     lost = False
                     self.problem = await self._lost
             except Unreachable as error:
                 self.problem = str(error)
+            self._wires.tell(events.Turn(loop.time(), self._wire, False, self.problem))
             if not lost:
                 LOGGER.warning("CAN bus %s is lost: %s", self.name, self.problem)
             lost = True
@@ -84,12 +91,15 @@ class CanBus:
             elif bus is not None:
                 for can_id, data in frames:
                     bus.send(_message(can_id, data), timeout=0)
+            if bus is not None:
+                self._note(frames, sent=True)
 
     def send(self, can_id: int, data: bytes) -> None:
         """Send one frame now, once; lost while the bus is down. Raises Misuse on a bus that only listens."""
         with self._sending() as bus:
             if bus is not None:
                 bus.send(_message(can_id, data), timeout=0)
+                self._note(((can_id, data),), sent=True)
 
     @contextlib.contextmanager
     def _sending(self) -> Iterator[can.BusABC | None]:
@@ -104,6 +114,17 @@ class CanBus:
                 self._fail(str(error))
         except OSError as error:
             self._fail(str(error))
+
+    def _hear(self, receive: Receiver, can_id: int, data: bytes) -> None:
+        self._note(((can_id, data),), sent=False)
+        receive(can_id, data)
+
+    def _note(self, frames: Sequence[Frame], *, sent: bool) -> None:
+        """Tell whoever records."""
+        if self._wires.observed:
+            now = asyncio.get_running_loop().time()
+            for can_id, data in frames:
+                self._wires.tell(events.Frame(now, self._wire, can_id, data, sent))
 
     def _hand_over(self, bus: can.BusABC, frames: Sequence[Frame], period_s: float) -> None:
         wanted = dict(frames)
@@ -136,6 +157,9 @@ class CanBus:
                 bus.shutdown()
 
     def _open(self) -> can.BusABC:
+        played: can.BusABC | None = self._wires.can(self._wire)
+        if played is not None:
+            return played
         if self._interface == "slcan":
             return SlcanBus(self._channel, self._bitrate, listen_only=self._listen_only)
         return can.Bus(interface=self._interface, channel=self._channel)

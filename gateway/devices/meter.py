@@ -10,11 +10,11 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 from gateway.config import decode, within
 from gateway.devices import Sink
+from gateway.devices.clock import monotonic
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.sunspec import REGISTERS_PER_READ, SunSpecMap, Values, number, text
 from gateway.faults import ConfigError, FaultCode, Malformed

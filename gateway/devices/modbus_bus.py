@@ -7,12 +7,15 @@ unanswered write did. Addresses are the 0-based numbers on the wire.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from gateway.devices import Sink
+from gateway.devices.recording import events
+from gateway.devices.recording.wires import WIRES
 from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
 
 LOGGER = logging.getLogger(__name__)
@@ -36,7 +39,25 @@ EXCEPTIONS = {
     11: "no answer behind the Modbus gateway",
 }
 
-type Ask = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked of the unit; ``count`` of registers or bits, ``values`` of an order."""
+
+    function: int
+    address: int
+    count: int
+    values: tuple[int, ...] = ()
+
+
+_ASK: dict[int, Callable[[AsyncModbusTcpClient, _Request, int], Awaitable[ModbusPDU]]] = {
+    1: lambda c, r, unit: c.read_coils(r.address, count=r.count, device_id=unit),
+    2: lambda c, r, unit: c.read_discrete_inputs(r.address, count=r.count, device_id=unit),
+    3: lambda c, r, unit: c.read_holding_registers(r.address, count=r.count, device_id=unit),
+    4: lambda c, r, unit: c.read_input_registers(r.address, count=r.count, device_id=unit),
+    5: lambda c, r, unit: c.write_coil(r.address, bool(r.values[0]), device_id=unit),
+    16: lambda c, r, unit: c.write_registers(r.address, list(r.values), device_id=unit),
+}
 
 
 class _Busy(Refused):
@@ -48,6 +69,8 @@ class ModbusBus:
 
     def __init__(self, host: str, port: int, unit: int, *, timeout_s: float = 1.0) -> None:
         self.name = f"{host}:{port} unit {unit}"
+        self._wires = WIRES.get()
+        self._wire = self._wires.name("mb", self.name)
         self._host = host
         self._port = port
         self._unit = unit
@@ -64,7 +87,16 @@ class ModbusBus:
     async def connect(self) -> None:
         """Open the connection, replacing an old one. Raises Unreachable."""
         self.close()
-        client = AsyncModbusTcpClient(
+        client = self._new_client()
+        if not await client.connect():
+            self._tell_turn(up=False, why="no connection")
+            raise Unreachable("no connection")
+        self._client = client
+        self._tell_turn(up=True)
+
+    def _new_client(self) -> AsyncModbusTcpClient:
+        played: AsyncModbusTcpClient | None = self._wires.modbus(self._wire, self._connection_changed)
+        return played or AsyncModbusTcpClient(
             self._host,
             port=self._port,
             timeout=self._timeout_s,
@@ -72,9 +104,6 @@ class ModbusBus:
             reconnect_delay=0,
             trace_connect=self._connection_changed,
         )
-        if not await client.connect():
-            raise Unreachable("no connection")
-        self._client = client
 
     def close(self) -> None:
         """Close the connection; a call under way ends with Unreachable at once."""
@@ -85,37 +114,31 @@ class ModbusBus:
 
     async def read_holding(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) holding registers (function 3)."""
-        answer = await self._read(
-            lambda c: c.read_holding_registers(address, count=count, device_id=self._unit)
-        )
+        answer = await self._read(_Request(3, address, count))
         return _registers(answer, 3, count)
 
     async def read_input(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) input registers (function 4)."""
-        answer = await self._read(
-            lambda c: c.read_input_registers(address, count=count, device_id=self._unit)
-        )
+        answer = await self._read(_Request(4, address, count))
         return _registers(answer, 4, count)
 
     async def read_coils(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) coils (function 1)."""
-        answer = await self._read(lambda c: c.read_coils(address, count=count, device_id=self._unit))
+        answer = await self._read(_Request(1, address, count))
         return _bits(answer, 1, count)
 
     async def read_discrete(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) discrete inputs (function 2)."""
-        answer = await self._read(
-            lambda c: c.read_discrete_inputs(address, count=count, device_id=self._unit)
-        )
+        answer = await self._read(_Request(2, address, count))
         return _bits(answer, 2, count)
 
     async def write_registers(self, address: int, values: Sequence[int]) -> None:
         """Write 1..123 holding registers (function 16), once."""
-        await self._ask(lambda c: c.write_registers(address, list(values), device_id=self._unit))
+        await self._ask(_Request(16, address, len(values), tuple(values)))
 
     async def write_coil(self, address: int, on: bool) -> None:
         """Write one coil (function 5), once."""
-        await self._ask(lambda c: c.write_coil(address, on, device_id=self._unit))
+        await self._ask(_Request(5, address, 1, (int(on),)))
 
     async def write_and_verify(self, address: int, values: Sequence[int]) -> None:
         """Write holding registers once and read them back. Raises Refused when the device kept something else."""
@@ -124,38 +147,61 @@ class ModbusBus:
         if kept != tuple(values):
             raise Refused(f"wrote {list(values)} at {address}, the device kept {list(kept)}")
 
-    async def _read(self, ask: Ask) -> ModbusPDU:
+    async def _read(self, request: _Request) -> ModbusPDU:
         """Ask; where the answer is missing or "busy", ask once more."""
         for _ in range(READ_TRIES - 1):
             try:
-                return await self._ask(ask, last=False)
+                return await self._ask(request, last=False)
             except _Busy:
                 await asyncio.sleep(BUSY_PAUSE_S)
             except Unreachable:
                 if not self.connected:
                     raise
-        return await self._ask(ask)
+        return await self._ask(request)
 
-    async def _ask(self, ask: Ask, *, last: bool = True) -> ModbusPDU:
+    async def _ask(self, request: _Request, *, last: bool = True) -> ModbusPDU:
         """Send one request, one at a time; an unanswered ``last`` one closes the connection."""
         async with self._turn:
             client = self._client
             if client is None or not client.connected:
                 raise Unreachable("not connected")
+            asked_at = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(self._timeout_s) as self._asking:
-                    answer = await ask(client)
+                    answer = await _ASK[request.function](client, request, self._unit)
             except TimeoutError, ModbusException, OSError:
+                self._tell(request, asked_at, None)
                 if last or not client.connected:
                     self.close()
                 raise Unreachable("no answer") from None
             finally:
                 self._asking = None
+        self._tell(request, asked_at, answer)
         _judge(answer)
         return answer
 
+    def _tell(self, request: _Request, asked_at: float, answer: ModbusPDU | None) -> None:
+        """Tell whoever records; None is no answer."""
+        if not self._wires.observed:
+            return
+        now = asyncio.get_running_loop().time()
+        values, error = request.values, ""
+        if answer is None:
+            error = "silent"
+        elif answer.isError():
+            error = f"exception {answer.exception_code}"
+        elif not values:
+            values = tuple(answer.registers or map(int, answer.bits[: request.count]))
+        told = (request.function, request.address, request.count, values, error, now - asked_at)
+        self._wires.tell(events.Exchange(now, self._wire, *told))
+
+    def _tell_turn(self, *, up: bool, why: str = "") -> None:
+        self._wires.tell(events.Turn(asyncio.get_running_loop().time(), self._wire, up, why))
+
     def _connection_changed(self, connected: bool) -> None:
         """End the call under way as soon as its connection is lost, instead of at its timeout."""
+        if not connected:
+            self._tell_turn(up=False, why="closed")
         if not connected and self._asking is not None and not self._asking.expired():
             self._asking.reschedule(asyncio.get_running_loop().time())
 

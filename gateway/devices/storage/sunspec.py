@@ -9,11 +9,11 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 from gateway.config import decode, within
 from gateway.devices import Sink
+from gateway.devices.clock import monotonic
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.storage.order import Standing, Step, differs, next_step
