@@ -7,6 +7,7 @@ unanswered write did. Addresses are the 0-based numbers on the wire.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 from dataclasses import dataclass
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -27,6 +28,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
 BUSY = frozenset({5, 6})
+NO_SUCH_ADDRESS = 2
 NOBODY_BEHIND = frozenset({10, 11})
 EXCEPTIONS = {
     1: "illegal function",
@@ -56,12 +58,17 @@ _ASK: dict[int, Callable[[AsyncModbusTcpClient, _Request, int], Awaitable[Modbus
     3: lambda c, r, unit: c.read_holding_registers(r.address, count=r.count, device_id=unit),
     4: lambda c, r, unit: c.read_input_registers(r.address, count=r.count, device_id=unit),
     5: lambda c, r, unit: c.write_coil(r.address, bool(r.values[0]), device_id=unit),
+    6: lambda c, r, unit: c.write_register(r.address, r.values[0], device_id=unit),
     16: lambda c, r, unit: c.write_registers(r.address, list(r.values), device_id=unit),
 }
 
 
 class _Busy(Refused):
     """The device asks to come again later."""
+
+
+class NoSuchAddress(Refused):
+    """The device does not have one of the addresses that were asked for."""
 
 
 class ModbusBus:
@@ -135,6 +142,10 @@ class ModbusBus:
     async def write_registers(self, address: int, values: Sequence[int]) -> None:
         """Write 1..123 holding registers (function 16), once."""
         await self._ask(_Request(16, address, len(values), tuple(values)))
+
+    async def write_register(self, address: int, value: int) -> None:
+        """Write one holding register (function 6), once."""
+        await self._ask(_Request(6, address, 1, (value,)))
 
     async def write_coil(self, address: int, on: bool) -> None:
         """Write one coil (function 5), once."""
@@ -216,7 +227,7 @@ def _judge(answer: ModbusPDU) -> None:
         raise _Busy(said)
     if code in NOBODY_BEHIND:
         raise Unreachable(said)
-    raise Refused(said)
+    raise (NoSuchAddress if code == NO_SUCH_ADDRESS else Refused)(said)
 
 
 def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
@@ -234,8 +245,22 @@ def _bits(answer: ModbusPDU, function: int, count: int) -> tuple[bool, ...]:
     return tuple(answer.bits[:count])
 
 
+class Connection(Protocol):
+    """What can be kept connected; ``name`` is for the log."""
+
+    @property
+    def name(self) -> str:
+        """Where the device answers."""
+
+    async def connect(self) -> None:
+        """Open it, replacing an old one. Raises Theirs."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 async def keep_connected(
-    bus: ModbusBus,
+    bus: Connection,
     sink: Sink,
     begin: Callable[[], Awaitable[None]],
     serve: Callable[[], Awaitable[None]],

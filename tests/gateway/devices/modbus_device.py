@@ -114,6 +114,9 @@ class ModbusDevice:
                     self.coils[address] = int(count == 0xFF00)
                     self.written.append((address, (self.coils[address],)))
                     return pdu[:5]
+                case 6:
+                    self._write(address, (count,))
+                    return pdu
                 case 16:
                     values = struct.unpack(f">{count}H", pdu[6:])
                     self._write(address, values)

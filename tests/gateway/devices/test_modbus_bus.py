@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from gateway.devices.modbus_bus import ModbusBus, keep_connected
+from gateway.devices.modbus_bus import ModbusBus, NoSuchAddress, keep_connected
 from gateway.faults import FaultCode, Malformed, Refused, Unreachable
 from tests.gateway.devices.modbus_device import ModbusDevice, frame
 
@@ -50,6 +50,17 @@ async def test_a_write_is_sent_once_and_read_back(bus, device):
     await bus.write_and_verify(10, (7, 8))
     assert device.written == [(10, (7, 8))]
     assert await bus.read_holding(10, 2) == (7, 8)
+
+
+async def test_a_single_register_is_written_by_its_own_function(bus, device):
+    await bus.write_register(10, 0xFFFE)
+    assert device.asked == [(6, 10)]
+    assert await bus.read_holding(10, 1) == (0xFFFE,)
+
+
+async def test_an_address_that_is_not_there_is_told_apart(bus):
+    with pytest.raises(NoSuchAddress, match="illegal address"):
+        await bus.read_holding(299, 2)
 
 
 async def test_a_coil_is_written(bus, device):
