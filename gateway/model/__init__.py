@@ -6,6 +6,7 @@ Monotonic seconds carry control (``at``, ``expires_at`` as float); aware UTC car
 
 from gateway.model.devices import (
     Charging,
+    DcWindow,
     DeviceInfo,
     DeviceKind,
     EvSample,
@@ -44,6 +45,7 @@ __all__ = [
     "Acknowledgement",
     "ActiveFault",
     "Charging",
+    "DcWindow",
     "Decision",
     "DeviceId",
     "DeviceInfo",

@@ -41,6 +41,16 @@ class FailSafeCard:
 
 
 @dataclass(frozen=True, slots=True)
+class DcWindow:
+    """What the DC side of an EVSE can do; both currents are positive magnitudes."""
+
+    min_voltage_v: float
+    max_voltage_v: float
+    max_charge_a: float
+    max_discharge_a: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """Identity and nameplate of a device, as read from it or, where it does not tell, as configured."""
 
@@ -59,9 +69,8 @@ class DeviceInfo:
     max_age_s: float = 3.0
     charger: DeviceId = ""
     """Of a vehicle: the EVSE that it is plugged into at home."""
-    dc_voltage_v: Interval | None = None
-    dc_current_a: Interval | None = None
-    """Of an EVSE that tells them: what its DC side can do, current into the car positive."""
+    dc: DcWindow | None = None
+    """Of an EVSE that tells it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,16 @@ from gateway.devices.chademo.session import step
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.faults import FaultCode, Malformed
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseSample, Interval, Setpoint, VehicleSample
+from gateway.model import (
+    DcWindow,
+    DeviceId,
+    DeviceInfo,
+    DeviceKind,
+    EvseSample,
+    Interval,
+    Setpoint,
+    VehicleSample,
+)
 
 LOGGER = logging.getLogger(__name__)
 
@@ -230,8 +239,12 @@ class ChademoEvse:
             serial=nameplate.serial,
             version=nameplate.version,
             rated=Interval(-_least(options.max_discharge_w, rated_w), _least(options.max_charge_w, rated_w)),
-            dc_voltage_v=Interval(nameplate.min_voltage_v, nameplate.max_voltage_v),
-            dc_current_a=Interval(-self._charger.max_discharge_a, self._charger.max_charge_a),
+            dc=DcWindow(
+                nameplate.min_voltage_v,
+                nameplate.max_voltage_v,
+                self._charger.max_charge_a,
+                self._charger.max_discharge_a,
+            ),
         )
         if self._sink is not None:
             self._sink.identity(self.info)
