@@ -21,6 +21,8 @@ from typing import cast
 from gateway.config import SiteConfig
 from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, HearsOfVehicle, Inspectable, open_device
+from gateway.devices.recording.tap import Tap, tap_of
+from gateway.devices.recording.wires import WIRES
 from gateway.faults import FAULTS, ConfigError, FaultCode
 from gateway.link import FastEnd, Report
 from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Wishes
@@ -87,14 +89,17 @@ def _check_wiring(info: DeviceInfo, phases: int) -> None:
 class FastPath:
     """The fast path of one site."""
 
-    def __init__(self, config: SiteConfig, devices: dict[str, Device]) -> None:
+    def __init__(self, config: SiteConfig, devices: dict[str, Device], tap: Tap | None = None) -> None:
         self._config = config
+        self._tap = tap or tap_of(config)
         self._devices = devices
         self._actuators = {i: cast(Actuator, d) for i, d in devices.items() if d.info.kind.steered}
         self._state = SiteState(d.info for d in devices.values())
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)
-        self._loop = Loop(self._state, config.grid, self._actuators, self._lateness_s.append)
+        self._loop = Loop(
+            self._state, config.grid, self._tap.actuators(self._actuators), self._lateness_s.append
+        )
         self._link = FastEnd(link_path(config), self._take, self._services)
         self._check_cards()
 
@@ -102,7 +107,8 @@ class FastPath:
         """Run until ``stop`` is set, then make safe: no more ticks, release every actuator, end the drivers."""
         self._state.fault(FaultCode.SERVICES_LOST, "not connected yet")
         async with asyncio.TaskGroup() as tasks:
-            around = [tasks.create_task(self._link.run()), tasks.create_task(self._report())]
+            work = (self._link.run(), self._report(), self._tap.run())
+            around = [tasks.create_task(task) for task in work]
             around += [tasks.create_task(self._drive(name), name=name) for name in self._devices]
             gc.collect()
             gc.freeze()  # start-up objects are never garbage: collections stay short
@@ -118,7 +124,7 @@ class FastPath:
         """Run a driver; one that fails by a mistake of ours is built anew, and no other device notices."""
         while True:
             try:
-                await self._devices[name].run(self._state.slot(name))
+                await self._devices[name].run(self._tap.sink(name, self._state.slot(name)))
             except Exception as error:
                 LOGGER.exception("%s: the driver failed; starting it again in %g s", name, DRIVER_PAUSE_S)
                 self._state.fault(FaultCode.RULE_FAILED, f"driver: {error!r}", name)
@@ -264,7 +270,9 @@ async def sole_master(config: SiteConfig) -> AsyncIterator[None]:
 
 async def run(config: SiteConfig) -> None:
     """Run the fast path of a site until SIGTERM or SIGINT. Raises ConfigError before anything is touched."""
-    fast_path = FastPath(config, open_devices(config))
+    tap = tap_of(config)
+    WIRES.set(tap)
+    fast_path = FastPath(config, open_devices(config), tap)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -39,27 +39,28 @@ _EXCHANGE = re.compile(
 _DATAGRAM = re.compile(r"(\S+) ((?:[0-9A-F]{2})*)")
 
 
-def encode(event: Event) -> str:
-    """Return the line of an event, ``at_s`` taken as seconds of the epoch, without its end."""
+def encode(event: Event, zero_s: float = 0.0) -> str:
+    """Return the line of an event without its end; ``zero_s`` is what ``at_s`` counts from, in seconds of the epoch."""
+    stamp = f"{zero_s + event.at_s:.6f}"
     match event:
-        case Frame(at_s, bus, can_id, data, sent):
-            return f"({at_s:.6f}) {bus} {can_id:03X}#{data.hex().upper()} {'T' if sent else 'R'}"
-        case Exchange(at_s):
-            return f"{at_s:.6f} {event.wire} {_exchanged(event)}"
-        case Datagram(at_s, wire, peer, data, sent):
-            return f"{at_s:.6f} {wire} {'to' if sent else 'from'} {peer} {data.hex().upper()}"
-        case Turn(at_s, wire, up, why):
-            return f"{at_s:.6f} {wire} {'up' if up else 'down'} {_line(why)}".rstrip()
-        case Wire(at_s, wire, name):
-            return f"{at_s:.6f} {wire} is {_line(name)}"
-        case Wanted(at_s, device, setpoint):
-            return f"{at_s:.6f} {device} wants {_json(setpoint)}"
-        case Said(at_s, device, kind, sample):
-            return f"{at_s:.6f} {device} says {kind} {_json(sample)}"
-        case Fault(at_s, device, code, detail, up):
-            return f"{at_s:.6f} {device} {'raises' if up else 'clears'} {code} {_line(detail)}".rstrip()
-        case Dropped(at_s, lines):
-            return f"{at_s:.6f} {NOBODY} dropped {lines}"
+        case Frame(_, bus, can_id, data, sent):
+            return f"({stamp}) {bus} {can_id:03X}#{data.hex().upper()} {'T' if sent else 'R'}"
+        case Exchange(_, wire):
+            return f"{stamp} {wire} {_exchanged(event)}"
+        case Datagram(_, wire, peer, data, sent):
+            return f"{stamp} {wire} {'to' if sent else 'from'} {peer} {data.hex().upper()}"
+        case Turn(_, wire, up, why):
+            return f"{stamp} {wire} {'up' if up else 'down'} {_line(why)}".rstrip()
+        case Wire(_, wire, name):
+            return f"{stamp} {wire} is {_line(name)}"
+        case Wanted(_, device, setpoint):
+            return f"{stamp} {device} wants {_json(setpoint)}"
+        case Said(_, device, kind, sample):
+            return f"{stamp} {device} says {kind} {_json(sample)}"
+        case Fault(_, device, code, detail, up):
+            return f"{stamp} {device} {'raises' if up else 'clears'} {code} {_line(detail)}".rstrip()
+        case Dropped(_, lines):
+            return f"{stamp} {NOBODY} dropped {lines}"
 
 
 def decode(line: str) -> Event | None:
