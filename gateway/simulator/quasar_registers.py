@@ -1,7 +1,7 @@
 """Registers of a Wallbox Quasar 1 (reference/modbus.md 3.1): functions 3 and 6, and no address that is not listed there.
 
 What is not told there is simulated in the way that is hardest for a controller: nothing is taken while the app has
-control, only writes feed the idle timeout, and a refused discharge is acknowledged, kept and not done.
+control, an order outlives the idle timeout in its register, and a refused discharge is acknowledged, kept and not done.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class QuasarRegisters(Registers):
         self.refuses_discharge = False
         self.errors = 0
         self._kept = dict(_FACTORY)
-        self._unfed_s = 0.0
+        self._unasked_s = 0.0
 
     @property
     def silent(self) -> bool:
@@ -76,10 +76,10 @@ class QuasarRegisters(Registers):
     def step(self, dt_s: float) -> None:
         """Run idle timeout and start-up, and pass on what is ordered."""
         self._booting_s = max(0.0, self._booting_s - dt_s)
-        self._unfed_s += dt_s
+        self._unasked_s += dt_s
         timeout_s = self._kept[IDLE_TIMEOUT]
-        if self.remote and timeout_s and self._unfed_s > timeout_s:
-            self._kept[POWER_W] = self._kept[CURRENT_A] = 0
+        if self.remote and timeout_s and self._unasked_s > timeout_s:
+            self.charger.session_wanted = False
         self.charger.target_w = self._target_w()
         if self._error:
             self.charger.session_wanted = False
@@ -100,6 +100,7 @@ class QuasarRegisters(Registers):
         """Return live values. Raises Illegal for a span that touches an unknown address."""
         if table is not Table.HOLDING:
             raise Illegal(1)
+        self._unasked_s = 0.0
         image = self._image()
         try:
             return [image[n] for n in range(address, address + count)]
@@ -113,7 +114,7 @@ class QuasarRegisters(Registers):
         value = words[0]
         if not _possible(address, value):
             raise Illegal(3)
-        self._unfed_s = 0.0
+        self._unasked_s = 0.0
         if address == CONTROL:
             self._kept[CONTROL] = value
             if value == 0:

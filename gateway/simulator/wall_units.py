@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.simulator.bidipro_registers import BidiproRegisters
 from gateway.simulator.quasar_registers import QuasarRegisters
 from gateway.simulator.wall_charger import WallCharger
 
@@ -29,4 +30,4 @@ class WallUnit(Protocol):
         """Let the owner take control in the maker's app, or give it back to the interface."""
 
 
-WALL_UNITS: dict[str, Callable[[], WallUnit]] = {"quasar": QuasarRegisters}
+WALL_UNITS: dict[str, Callable[[], WallUnit]] = {"quasar": QuasarRegisters, "bidipro": BidiproRegisters}
