@@ -1,4 +1,4 @@
-"""Buttons: stop everything, go on, leave a grid event, forget the departure."""
+"""Buttons: stop everything, go on, leave a grid event, forget the departure, say that a fault was inspected."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -60,12 +60,31 @@ FORGETS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class InspectedDescription(ButtonEntityDescription):
+    """A button that says that a fault was inspected on the spot; there is one only while the fault stands."""
+
+    exists: Callable[[DeviceView], bool]
+    fault: str
+
+
+INSPECTED = (
+    InspectedDescription(
+        key="contactor_inspected",
+        exists=is_evse,
+        fault="contactor_welded",
+        entity_category=EntityCategory.CONFIG,
+    ),
+)
+
+
 async def async_setup_entry(
     hass: HomeAssistant, entry: NissanEnergyConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the buttons of the site, and of each device as it appears."""
     async_add_entities(SiteButton(entry.runtime_data, description) for description in SITE_BUTTONS)
     follow_devices(entry, async_add_entities, ForgetButton, FORGETS)
+    follow_devices(entry, async_add_entities, InspectedButton, INSPECTED)
 
 
 class SiteButton(SiteEntity, ButtonEntity):
@@ -92,3 +111,20 @@ class ForgetButton(StandingEntity, ButtonEntity):
     @override
     async def async_press(self) -> None:
         await self.async_settle(self.entity_description.setting, None)
+
+
+class InspectedButton(StandingEntity, ButtonEntity):
+    """A button that says that a fault was inspected; unavailable while there is no such fault."""
+
+    entity_description: InspectedDescription
+
+    @property
+    @override
+    def available(self) -> bool:
+        raised = {(fault.device, fault.code) for fault in self.coordinator.data.faults}
+        return super().available and (self.device, self.entity_description.fault) in raised
+
+    @override
+    async def async_press(self) -> None:
+        with self.feed.commanding():
+            await self.feed.client.inspected(self.device, self.entity_description.fault)

@@ -205,7 +205,7 @@ class GatewayFeed:
             names = {device: info.name for device, info in _infos(view).items()}
             show_faults(self._hass, self._entry, view.faults, names)
         self.site.async_publish(SiteData.of(view))
-        live = LiveData(devices=view.devices, decisions=view.decisions)
+        live = LiveData(devices=view.devices, decisions=view.decisions, vehicles=view.vehicles)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):
             self._live_shown_at = now
             self.live.async_publish(live)

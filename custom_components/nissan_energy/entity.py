@@ -166,3 +166,8 @@ def is_grid_meter(view: DeviceView) -> bool:
 def is_pv_meter(view: DeviceView) -> bool:
     """Tell whether the device measures the solar plant."""
     return view.info.kind == "meter" and view.info.role == "pv"
+
+
+def is_vehicle(view: DeviceView) -> bool:
+    """Tell whether the device is a car on its own bus."""
+    return view.info.kind == "vehicle"

@@ -4,10 +4,10 @@ The gateway tells of itself many times a second; a state row costs 174 bytes for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from .client import Decision, DeviceView
+from .client import Car, Decision, DeviceView
 
 SPACING = timedelta(seconds=5)
 """Between two publications of live data in which nothing considerable happened."""
@@ -22,6 +22,7 @@ class LiveData:
 
     devices: Mapping[str, DeviceView]
     decisions: Mapping[str, Decision]
+    vehicles: Mapping[str, Car] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def due(shown: LiveData, latest: LiveData, since: timedelta) -> bool:
 def _is_event(old: LiveData, new: LiveData) -> bool:
     if old.devices.keys() != new.devices.keys() or old.decisions.keys() != new.decisions.keys():
         return True
+    if any(_car_turned(old.vehicles.get(i), car) for i, car in new.vehicles.items()):
+        return True
     return any(_device_turned(old.devices[i], view) for i, view in new.devices.items()) or any(
         _decision_turned(old.decisions[i], decision) for i, decision in new.decisions.items()
     )
@@ -61,6 +64,14 @@ def _device_turned(old: DeviceView, new: DeviceView) -> bool:
     state = before.state, before.plugged, before.stop_cause, before.vehicle is None
     return state != (after.state, after.plugged, after.stop_cause, after.vehicle is None) or _leaps(
         before.power_w, after.power_w
+    )
+
+
+def _car_turned(old: Car | None, new: Car) -> bool:
+    return old is None or (old.plugged, old.soc_doubt, old.last_trip) != (
+        new.plugged,
+        new.soc_doubt,
+        new.last_trip,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, override
+from typing import override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -17,11 +17,11 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
+from .car import CAR_SENSORS, OF_VEHICLE, CarSensor
 from .client import Decision, DeviceView, PriceSlot, Reason, Sample
 from .coordinator import GatewayFeed, NissanEnergyConfigEntry, PushCoordinator, SiteData
 from .entity import (
     NissanEnergyEntity,
-    ReadingEntity,
     SiteEntity,
     follow_devices,
     is_evse,
@@ -29,8 +29,10 @@ from .entity import (
     is_pv_meter,
     is_steered,
     is_storage,
+    is_vehicle,
 )
 from .pace import Band, LiveData
+from .paced_sensor import PacedSensor, ReadingDescription, ReadingSensor
 from .reasons import NOTHING, REASONS, reason_state
 
 PARALLEL_UPDATES = 0
@@ -38,22 +40,9 @@ PARALLEL_UPDATES = 0
 STORAGE_STATES = ["off", "standby", "running", "fault"]
 EVSE_STATES = ["unplugged", "plugged", "starting", "ready", "stopping", "fault"]
 
-ANY_CHANGE = Band()
 POWER_BAND = Band(width=10.0, share=0.01)
 SOC_BAND = Band(width=0.1)
 COUNTER_BAND = Band(spacing=timedelta(minutes=1))
-DIP = 0.9
-"""A counter that falls by less than a tenth has dipped; one that falls further was replaced."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadingDescription(SensorEntityDescription):
-    """A sensor of a device: who has it, its value, and how much of it is recorded."""
-
-    exists: Callable[[DeviceView], bool]
-    value: Callable[[DeviceView, Decision | None], StateType]
-    attributes: Callable[[Decision], dict[str, Any]] | None = None
-    band: Band = ANY_CHANGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,15 +203,6 @@ READINGS = (
     _energy("discharged_energy", is_steered, lambda sample: sample.discharged_wh),
     _percent("state_of_charge", is_storage, lambda sample: sample.soc_pct, SensorDeviceClass.BATTERY),
     _percent("state_of_health", is_storage, lambda sample: sample.soh_pct),
-    _percent(
-        "car_state_of_charge",
-        is_evse,
-        lambda sample: sample.vehicle.soc_pct if sample.vehicle else None,
-        SensorDeviceClass.BATTERY,
-    ),
-    _percent(
-        "car_state_of_health", is_evse, lambda sample: sample.vehicle.soh_pct if sample.vehicle else None
-    ),
     _state("battery_state", is_storage, STORAGE_STATES),
     _state("charger_state", is_evse, EVSE_STATES),
     ReadingDescription(
@@ -288,7 +268,9 @@ HOUSE_POWER = SensorEntityDescription(
 def _house_w(live: LiveData) -> int | None:
     """Return grid import less all power into devices (the sun's is negative), never below zero."""
     grid = [view.sample for view in live.devices.values() if is_grid_meter(view)]
-    others = [view.sample for view in live.devices.values() if not is_grid_meter(view)]
+    others = [
+        view.sample for view in live.devices.values() if not is_grid_meter(view) and not is_vehicle(view)
+    ]
     if not grid or None in grid or None in others:
         return None
     into_w = sum(sample.power_w for sample in others if sample)
@@ -301,7 +283,8 @@ async def async_setup_entry(
     """Add the sensors of the site, and of each device as it appears."""
     async_add_entities(SiteSensor(entry.runtime_data, description) for description in SITE_SENSORS)
     async_add_entities([HouseSensor(entry.runtime_data)])
-    follow_devices(entry, async_add_entities, ReadingSensor, READINGS)
+    follow_devices(entry, async_add_entities, ReadingSensor, (*READINGS, *OF_VEHICLE))
+    follow_devices(entry, async_add_entities, CarSensor, CAR_SENSORS)
 
 
 class SiteSensor(SiteEntity, SensorEntity):
@@ -320,51 +303,6 @@ class SiteSensor(SiteEntity, SensorEntity):
         if self.entity_description.is_price:
             return f"{self.hass.config.currency}/{UnitOfEnergy.KILO_WATT_HOUR}"
         return super().native_unit_of_measurement
-
-
-class PacedSensor(SensorEntity):
-    """A sensor that is written no oftener than its band allows."""
-
-    _shown_at: datetime | None = None
-
-    def settle(self, new: StateType, band: Band) -> None:
-        """Take ``new`` as the state, unless it is not worth a row in the recorder."""
-        old, now = self._attr_native_value, dt_util.utcnow()
-        if self._shown_at and isinstance(old, int | float) and isinstance(new, int | float):
-            if self.state_class is SensorStateClass.TOTAL_INCREASING and old * DIP < new < old:
-                return
-            if not band.lets_through(old, new, now - self._shown_at):
-                return
-        self._attr_native_value = new
-        self._shown_at = now
-
-
-class ReadingSensor(ReadingEntity, PacedSensor):
-    """A sensor of a device."""
-
-    entity_description: ReadingDescription
-    _unrecorded_attributes = frozenset({"source"})
-
-    def __init__(self, feed: GatewayFeed, description: ReadingDescription, device: str) -> None:
-        """Show the first value as it is."""
-        super().__init__(feed, description, device)
-        self._measure()
-
-    @property
-    @override
-    def extra_state_attributes(self) -> dict[str, Any] | None:
-        attributes = self.entity_description.attributes
-        return attributes(self.decision) if attributes and self.decision else None
-
-    @callback
-    @override
-    def _handle_coordinator_update(self) -> None:
-        if self.device in self.coordinator.data.devices:
-            self._measure()
-        super()._handle_coordinator_update()
-
-    def _measure(self) -> None:
-        self.settle(self.entity_description.value(self.view, self.decision), self.entity_description.band)
 
 
 class HouseSensor(NissanEnergyEntity[PushCoordinator[LiveData]], PacedSensor):

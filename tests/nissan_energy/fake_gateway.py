@@ -108,6 +108,20 @@ def house() -> dict[str, Any]:
             "battery": device("storage", "Battery", battery, id="battery"),
             "garage": device("evse", "Garage", car, id="garage"),
         },
+        "vehicles": {
+            "garage": {
+                "plugged": True,
+                "soc_pct": 55.0,
+                "soc_doubt": "",
+                "soh_pct": 91.0,
+                "capacity_wh": 40000.0,
+                "temperature_c": 18.0,
+                "aux_voltage_v": 12.63,
+                "odometer_km": 48123.0,
+                "sources": {"soc_pct": {"source": "chademo", "age_s": 1.0}},
+                "last_trip": {"left_at": AT, "left_soc_pct": 80.0, "returned_at": AT, "energy_wh": 9100.0},
+            }
+        },
         "limits": {"import_limit_w": 8000.0, "export_limit_w": None, "main_fuse_a": 35.0},
         "owner": {
             "control_on": True,
@@ -224,6 +238,9 @@ class FakeGateway:
 
     async def clear_request(self, of: str) -> None:
         await self._answer("clear_request", of)
+
+    async def inspected(self, device: str, code: str) -> None:
+        await self._answer("inspected", device, code)
 
     async def stop(self) -> None:
         await self._answer("stop")

@@ -69,8 +69,14 @@ UNIQUE_IDS = {
     "battery": STEERED | {"battery_state", "state_of_charge", "state_of_health"},
     "garage": STEERED
     | {
+        "car_aux_voltage",
+        "car_charge_source",
+        "car_last_trip",
+        "car_odometer",
         "car_state_of_charge",
         "car_state_of_health",
+        "car_temperature",
+        "contactor_inspected",
         "charger_state",
         "departure",
         "forget_departure",
@@ -98,6 +104,12 @@ MEASURED = {
     "sensor.garage_power": ("-2000", "power", "measurement", "W"),
     "sensor.garage_car_state_of_charge": ("55.0", "battery", "measurement", "%"),
     "sensor.garage_car_state_of_health": ("91.0", None, "measurement", "%"),
+    "sensor.garage_car_state_of_charge_from": ("chademo", "enum", None, None),
+    "sensor.garage_car_battery_temperature": ("18.0", "temperature", "measurement", "°C"),
+    "sensor.garage_car_12_v_battery": ("12.63", "voltage", "measurement", "V"),
+    "sensor.garage_car_odometer": ("48123.0", "distance", "total_increasing", "km"),
+    "sensor.garage_energy_of_the_last_trip": ("9.1", "energy", None, "kWh"),
+    "button.garage_contactor_inspected": ("unavailable", None, None, None),
     "sensor.garage_state": ("ready", "enum", None, None),
     "sensor.garage_reason": ("cheap_hours", "enum", None, None),
     "sensor.garage_held_back_by": ("fuse_l1", "enum", None, None),
@@ -432,3 +444,36 @@ async def test_a_power_inside_its_dead_band_is_not_written_and_zero_always_is(
         async_fire_time_changed(hass)
         await hass.async_block_till_done()
         assert state(hass, "sensor.grid_meter_power") == shown
+
+
+async def test_a_car_that_is_away_keeps_its_last_known_charge_and_says_what_was_not_believed(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    car = gateway.document["vehicles"]["garage"] | {"plugged": False, "soc_doubt": "1 %, 55 % is held"}
+    gateway.measure("garage", plugged=False, state="unplugged", vehicle=None)
+    await tell(hass, gateway, vehicles={"garage": car})
+    shown = hass.states.get("sensor.garage_car_state_of_charge")
+    assert (shown.state, shown.attributes["doubt"]) == ("55.0", "1 %, 55 % is held")
+
+
+async def test_a_car_on_its_own_bus_is_a_device_and_takes_no_part_in_what_the_house_draws(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    told = {"at": 1.0, "awake": True, "lbc_soc_pct": 58.4, "cell_min_v": 3.71, "quick_charges": 12}
+    leaf = device("vehicle", "Leaf", told, id="leaf")
+    await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": leaf})
+    assert state(hass, "sensor.leaf_pack_state_of_charge") == "58.4"
+    assert state(hass, "sensor.leaf_lowest_cell") == "3.71"
+    assert state(hass, "sensor.leaf_quick_charges") == "12"
+    asleep = device("vehicle", "Leaf", None, id="leaf")
+    await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": asleep})
+    assert state(hass, "sensor.leaf_lowest_cell") == "unavailable"
+    assert state(hass, "sensor.house_house_power") == "600"
+
+
+async def test_an_inspected_contactor_is_told_while_the_fault_stands(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    await tell(hass, gateway, faults=[fault("contactor_welded", "garage")])
+    await act(hass, "button", "press", "button.garage_contactor_inspected")
+    assert gateway.calls[-1] == ("inspected", "garage", "contactor_welded")

@@ -167,7 +167,6 @@ async def test_small_movements_are_shown_every_5_s_and_a_leap_or_a_new_state_at_
     await pass_time(hass, freezer, 0.1)
     assert hass.states.get("binary_sensor.garage_car").state == "off"
     assert hass.states.get("sensor.garage_state").state == "unplugged"
-    assert hass.states.get("sensor.garage_car_state_of_charge").state == "unknown"
 
 
 async def test_counters_are_written_once_a_minute_and_never_dip(

@@ -13,7 +13,9 @@ from .errors import (
     InvalidResponse,
     VersionTooOld,
 )
+from .reading import changed, read
 from .views import (
+    Car,
     Decision,
     DeviceInfo,
     DeviceSettings,
@@ -33,9 +35,9 @@ from .views import (
     Sample,
     Site,
     SiteView,
+    Source,
+    Trip,
     Vehicle,
-    changed,
-    read,
 )
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "SILENCE_S",
     "AuthFailed",
     "CannotConnect",
+    "Car",
     "Decision",
     "DeviceInfo",
     "DeviceSettings",
@@ -68,6 +71,8 @@ __all__ = [
     "Sample",
     "Site",
     "SiteView",
+    "Source",
+    "Trip",
     "Vehicle",
     "VersionTooOld",
     "changed",

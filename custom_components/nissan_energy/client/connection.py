@@ -16,7 +16,8 @@ from .errors import (
     InvalidResponse,
     VersionTooOld,
 )
-from .views import GatewayInfo, Hello, OwnerSettings, Pairing, Plan, Request, SiteView, changed, read
+from .reading import changed, read
+from .views import GatewayInfo, Hello, OwnerSettings, Pairing, Plan, Request, SiteView
 
 API_VERSION = 1
 """The version of the gateway's API that this client speaks."""
@@ -94,6 +95,10 @@ class GatewayClient:
     async def clear_request(self, device: str) -> None:
         """Give a device back to automatic control."""
         await self._call("DELETE", "devices", device, "request")
+
+    async def inspected(self, device: str, fault: str) -> None:
+        """Say that a fault of a device was inspected on the spot; the device decides whether that lifts it."""
+        await self._call("POST", "devices", device, "inspected", body={"code": fault})
 
     async def stop(self) -> None:
         """Bring everything to 0 W until resume()."""

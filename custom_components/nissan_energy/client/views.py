@@ -1,19 +1,8 @@
-"""What the gateway tells, as frozen values, and the tolerant reading of its JSON.
+"""What the gateway tells, as frozen values. Ages and monotonic stamps are left out: two equal readings compare equal."""
 
-Unknown fields are ignored and a field with a default may be missing; a required field that is missing or of the wrong
-type raises InvalidResponse, so that an outage never looks like an empty house. Ages and monotonic stamps are left out:
-two equal readings compare equal.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, time
-from functools import cache
-from math import isfinite
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
-
-from .errors import InvalidResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +72,9 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The newest reading of a meter, storage or EVSE; None where this kind of device does not measure."""
+    """The newest reading of a device; None where this kind of device does not measure. A car on its own bus has no power."""
 
-    power_w: float
+    power_w: float = 0.0
     phase_power_w: tuple[float, ...] = ()
     phase_voltage_v: tuple[float, ...] = ()
     phase_current_a: tuple[float, ...] = ()
@@ -105,6 +94,23 @@ class Sample:
     current_a: float | None = None
     vehicle: Vehicle | None = None
     stop_cause: str = ""
+    awake: bool | None = None
+    charging: str | None = None
+    dash_soc_pct: float | None = None
+    lbc_soc_pct: float | None = None
+    hx_pct: float | None = None
+    temperature_c: float | None = None
+    coldest_c: float | None = None
+    warmest_c: float | None = None
+    cell_min_v: float | None = None
+    cell_max_v: float | None = None
+    insulation_raw: int | None = None
+    aux_voltage_v: float | None = None
+    range_km: float | None = None
+    outside_c: float | None = None
+    quick_charges: int | None = None
+    ac_charges: int | None = None
+    wakes_today: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,42 @@ class DeviceView:
     info: DeviceInfo
     sample: Sample | None
     available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value of a car comes from: chademo, ev_can, charger or energy_count."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A car's absence from its charger; ``energy_wh`` is what it used, None while that is not known."""
+
+    left_at: datetime
+    left_soc_pct: float
+    returned_at: datetime | None = None
+    energy_wh: float | None = None
+    distance_km: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Car:
+    """A car, fused by the gateway from all who know of it; the last that was known while it is away."""
+
+    plugged: bool | None = None
+    soc_pct: float | None = None
+    soc_doubt: str = ""
+    capacity_wh: float | None = None
+    energy_wh: float | None = None
+    soh_pct: float | None = None
+    temperature_c: float | None = None
+    aux_voltage_v: float | None = None
+    odometer_km: float | None = None
+    generation: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    last_trip: Trip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +300,7 @@ class SiteView:
     site: Site
     devices: Mapping[str, DeviceView]
     owner: OwnerSettings
+    vehicles: Mapping[str, Car] = field(default_factory=dict)
     limits: Limits = Limits()
     requests: tuple[Request, ...] = ()
     decisions: Mapping[str, Decision] = field(default_factory=dict)
@@ -266,132 +309,3 @@ class SiteView:
     prices: tuple[PriceSlot, ...] = ()
     price_now: PriceSlot | None = None
     grid_events: tuple[GridEvent, ...] = ()
-
-
-UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-
-
-def read[T](kind: type[T], value: object) -> T:
-    """Return parsed JSON as ``kind``. Raises InvalidResponse."""
-    try:
-        result: T = _reader(kind)(value)
-    except UNREADABLE as err:
-        raise InvalidResponse(f"this is no {kind.__name__}: {err!r}") from err
-    return result
-
-
-def changed(view: SiteView, change: Mapping[str, Any]) -> SiteView:
-    """Return ``view`` after one change frame; parts that this client does not know are skipped. Raises InvalidResponse."""
-    parts = _parts()
-    new: dict[str, Any] = {}
-    try:
-        for path, value in change.get("set", {}).items():
-            part, _, item = path.partition(".")
-            if part not in parts:
-                continue
-            if item:
-                new[part] = {**new.get(part, getattr(view, part)), item: _item_reader(part)(value)}
-            else:
-                new[part] = parts[part](value)
-        for path in change.get("removed", ()):
-            part, _, item = path.partition(".")
-            if part not in parts:
-                continue
-            new[part] = _without(new.get(part, getattr(view, part)), item) if item else _default(part)
-        return replace(view, **new, seq=_integer(change["seq"]), at=datetime.fromisoformat(change["at"]))
-    except UNREADABLE as err:
-        raise InvalidResponse(f"this is no change: {err!r}") from err
-
-
-def _without(items: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return {k: v for k, v in items.items() if k != key}
-
-
-def _default(part: str) -> Any:
-    spec = next(f for f in fields(SiteView) if f.name == part)
-    if spec.default is not MISSING:
-        return spec.default
-    if spec.default_factory is not MISSING:
-        return spec.default_factory()
-    raise KeyError(part)
-
-
-@cache
-def _parts() -> Mapping[str, Callable[[Any], Any]]:
-    return {f.name: _reader(f.type) for f in fields(SiteView) if f.name not in {"seq", "at"}}
-
-
-@cache
-def _item_reader(part: str) -> Callable[[Any], Any]:
-    kind = next(f.type for f in fields(SiteView) if f.name == part)
-    return _reader(get_args(kind)[1])
-
-
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is no boolean")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no integer")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-_SCALARS: Mapping[Any, Callable[[Any], Any]] = {
-    bool: _boolean,
-    int: _integer,
-    float: _number,
-    str: _text,
-    datetime: datetime.fromisoformat,
-    time: time.fromisoformat,
-}
-
-
-def _reader(kind: Any) -> Callable[[Any], Any]:
-    """Return the function that makes a ``kind`` of parsed JSON."""
-    if is_dataclass(kind):
-        return _dataclass_reader(kind)
-    if isinstance(kind, UnionType):
-        inner = _reader(next(arg for arg in get_args(kind) if arg is not NoneType))
-        return lambda value: None if value is None else inner(value)
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is tuple:
-        return _tuple_reader(_reader(args[0]))
-    if origin is Mapping:
-        item = _reader(args[1])
-        return lambda value: {_text(k): item(v) for k, v in value.items()}
-    return _SCALARS[kind]
-
-
-def _tuple_reader(item: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def read_tuple(value: Iterable[Any]) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise TypeError(f"{value!r} is no list")
-        return tuple(map(item, value))
-
-    return read_tuple
-
-
-def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
-    readers = {f.name: _reader(f.type) for f in fields(kind)}
-
-    def read_fields(value: Mapping[str, Any]) -> Any:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{value!r} is no object")
-        return kind(**{name: reader(value[name]) for name, reader in readers.items() if name in value})
-
-    return read_fields
