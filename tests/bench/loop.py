@@ -39,7 +39,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def measure(seconds: float, *, loaded: bool) -> dict[str, Any]:
-    """Run a house and a gateway for ``seconds`` and return the figures; ``loaded`` adds API traffic and a busy core."""
+    """Run a house and a gateway for ``seconds`` and return the figures; ``loaded`` adds API traffic and a plan being solved."""
     folder = Path(tempfile.mkdtemp(prefix="nissan-energy-bench-"))
     try:
         async with house(folder) as endpoints, tapped(endpoints, folder) as (passed, site):
@@ -112,8 +112,8 @@ async def _observe(
 
 @contextlib.asynccontextmanager
 async def _load(client: Owner) -> Any:
-    """API traffic near the gateway's own limit, and one core that is never free."""
-    busy = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+    """API traffic near the gateway's own limit, and one core that never stops solving plans."""
+    busy = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.solving")
     async with asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(_ask_on(client))
         try:
