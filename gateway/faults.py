@@ -70,6 +70,7 @@ class FaultCode(StrEnum):
     INSULATION = "insulation"
     CONTACTOR_WELDED = "contactor_welded"
     VEHICLE_INCOMPATIBLE = "vehicle_incompatible"
+    AUX_BATTERY_LOW = "aux_battery_low"
     RULE_FAILED = "rule_failed"
     LIMITS_CONFLICT = "limits_conflict"
     TICK_OVERRUN = "tick_overrun"
@@ -155,6 +156,11 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.DEVICE_TO_ZERO,
         "Car and charger do not fit.",
         "Compare the voltage and current ranges of both.",
+    ),
+    FaultCode.AUX_BATTERY_LOW: FaultText(
+        Response.NOTE,
+        "The car's 12 V battery is low, so its contactor is not moved.",
+        "Charge the 12 V battery, or drive the car for an hour.",
     ),
     FaultCode.RULE_FAILED: FaultText(
         Response.DEVICE_TO_ZERO,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OWNERS_FAULTS = frozenset(
     {
+        "aux_battery_low",
         "can_bus_lost",
         "contactor_welded",
         "device_refused",

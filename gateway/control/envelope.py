@@ -44,7 +44,13 @@ def admit(decision: Decision, previous: Setpoint | None, snapshot: Snapshot, ela
     except Exception:  # noqa: BLE001  # whatever it was: an unverified setpoint is 0 W
         ramped_w, limited_by = 0.0, Reason(Rung.ENVELOPE, "envelope_failed")
     return Setpoint(
-        decision.device, ramped_w, snapshot.at + LEASE_S, decision.reason, limited_by, decision.engage
+        decision.device,
+        ramped_w,
+        snapshot.at + LEASE_S,
+        decision.reason,
+        limited_by,
+        decision.engage,
+        owner_asked=decision.reason.rung is Rung.OWNER_REQUEST,
     )
 
 

@@ -160,6 +160,8 @@ class EvseSample:
     discharged_wh: float | None = None
     applied_w: float | None = None
     stop_cause: str = ""
+    wakes_today: int = 0
+    """How often in the last 24 h the car was woken and no session came of it."""
 
 
 class Charging(StrEnum):

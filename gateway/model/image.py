@@ -22,7 +22,8 @@ from gateway.model.wishes import Wishes
 class Setpoint:
     """A lease on a device's power: the driver falls to 0 W after ``expires_at``, with or without us.
 
-    ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W.
+    ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W. ``owner_asked``: the owner
+    wants it now, so a sleeping car may be woken beyond its budget.
     """
 
     device: DeviceId
@@ -31,6 +32,7 @@ class Setpoint:
     reason: Reason
     limited_by: Reason | None = None
     engage: bool = True
+    owner_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,23 @@ from dataclasses import dataclass, replace
 
 from gateway.devices.chademo.frames import (
     CarDischarge,
+    CarExtension,
     CarFault,
     CarFrame,
-    CarFunction,
     CarFunctions,
     CarLimits,
+    CarMaker,
     CarRequest,
     CarSequence,
     CarStatus,
     CarTimes,
+    CarVoltage,
+    Function,
 )
+from gateway.devices.chademo.limits import CAN_SILENT
 
-SILENCE_S = 1.0
-"""The car is gone after this; slow cars repeat an id every 225 ms (reference/can.md 3.5)."""
+SINCE_1_0 = 2
+"""102.0 of a car that reports its contactor in 102.5.3; older ones leave the bit alone (reference/can.md 3.8)."""
 
 _NO_REFERENCE_YET = (0x00, 0xF0)
 _NO_LEVEL_YET = (0x00, 0xFF)
@@ -31,30 +35,40 @@ class Car:
     times: CarTimes | None = None
     request: CarRequest | None = None
     request_at: float = 0.0
+    voltage: CarVoltage | None = None
     functions: CarFunctions | None = None
     discharge: CarDischarge | None = None
     sequence: CarSequence | None = None
+    extension: CarExtension | None = None
+    maker: CarMaker | None = None
 
     def heard(self, frame: CarFrame, now: float) -> Car:
-        """Return the car with ``frame`` taken in."""
+        """Return the car with ``frame`` taken in. Its maker's frame, which goes on outside a session, proves no life."""
         match frame:
             case CarLimits():
-                return replace(self, limits=frame, heard_at=now)
+                car = replace(self, limits=frame)
             case CarTimes():
-                return replace(self, times=frame, heard_at=now)
+                car = replace(self, times=frame)
             case CarRequest():
                 same = self.request is not None and self.request.current_a == frame.current_a
-                return replace(self, request=frame, heard_at=now, request_at=self.request_at if same else now)
+                car = replace(self, request=frame, request_at=self.request_at if same else now)
+            case CarVoltage():
+                car = replace(self, voltage=frame)
             case CarFunctions():
-                return replace(self, functions=frame, heard_at=now)
+                car = replace(self, functions=frame)
             case CarDischarge():
-                return replace(self, discharge=frame, heard_at=now)
+                car = replace(self, discharge=frame)
             case CarSequence():
-                return replace(self, sequence=frame, heard_at=now)
+                car = replace(self, sequence=frame)
+            case CarExtension():
+                car = replace(self, extension=frame)
+            case CarMaker():
+                return replace(self, maker=frame)
+        return replace(car, heard_at=now)
 
     def silent(self, now: float) -> bool:
-        """Tell whether nothing was heard for longer than a live car keeps quiet."""
-        return self.heard_at is None or now - self.heard_at > SILENCE_S
+        """Tell whether nothing was heard for longer than a live car keeps quiet; slow ones repeat an id every 225 ms."""
+        return self.heard_at is None or now - self.heard_at > CAN_SILENT.give_up_s
 
     @property
     def introduced(self) -> bool:
@@ -77,8 +91,13 @@ class Car:
         return CarStatus.ENABLED in self.status
 
     @property
+    def reports_contactor(self) -> bool:
+        """102.5.3 says something."""
+        return self.request is not None and self.request.protocol >= SINCE_1_0
+
+    @property
     def contactor_closed(self) -> bool:
-        """Meaningful only after the car has pulled k."""
+        """Meaningful only after the car has pulled k, and where it reports its contactor."""
         return CarStatus.CONTACTOR_OPEN not in self.status
 
     @property
@@ -99,7 +118,7 @@ class Car:
     @property
     def dynamic(self) -> bool:
         """The EVSE may change 108.3 during the session (reference/can.md 3.11)."""
-        said_so = self.functions is not None and CarFunction.DYNAMIC_CONTROL in self.functions.functions
+        said_so = self.functions is not None and Function.DYNAMIC_CONTROL in self.functions.functions
         return said_so or CarStatus.DYNAMIC_CONTROL in self.status
 
     @property

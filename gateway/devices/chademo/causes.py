@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.devices.chademo.frames import EvseStatus
+from gateway.devices.chademo.wakes import HOUR_S
 from gateway.faults import FaultCode
 
 
@@ -13,7 +14,9 @@ class Cause(StrEnum):
     NONE = ""
     OWNER_STOP = "owner_stop"
     SETPOINT_EXPIRED = "setpoint_expired"
+    RENEWAL = "renewal"
     TIME_OVER = "time_over"
+    PAUSE_IMPOSSIBLE = "pause_impossible"
     VEHICLE_STOP = "vehicle_stop"
     VEHICLE_REFUSED = "vehicle_refused"
     VEHICLE_FAULT = "vehicle_fault"
@@ -25,11 +28,14 @@ class Cause(StrEnum):
     NO_CONTACTOR = "no_contactor"
     NO_BATTERY = "no_battery"
     NO_REQUEST = "no_request"
+    NOT_READY = "not_ready"
+    AUX_BATTERY_LOW = "aux_battery_low"
     INCOMPATIBLE = "incompatible"
     LOCK_FAILED = "lock_failed"
     INSULATION = "insulation"
     EXTERNAL_VOLTAGE = "external_voltage"
     WELDED = "welded"
+    INSPECTED = "inspected"
     UNPLUGGED = "unplugged"
     EMERGENCY_STOP = "emergency_stop"
     CURRENT_REMAINS = "current_remains"
@@ -52,8 +58,11 @@ class Meaning:
     retry_after_s: float | None = None
 
 
-WAKE_AGAIN_S = 3600.0
-"""A parked car is woken at most once an hour, else its 12 V battery empties (reference/needs.md 1, row 25)."""
+WAKE_AGAIN_S = HOUR_S
+"""A car that does not want now is asked again after this."""
+QUICK_RETRIES = 3
+QUICK_RETRY_S = 5.0
+"""Some cars refuse a start for no reason (102.5.4, reference/can.md 4) and take the next one, after some seconds without d1."""
 RECOVERED_S = 10.0
 """Our own side was gone and is back: leave the car time to go to sleep and try again."""
 
@@ -64,7 +73,9 @@ MEANINGS: dict[Cause, Meaning] = {
     Cause.NONE: Meaning(),
     Cause.OWNER_STOP: Meaning(),
     Cause.SETPOINT_EXPIRED: Meaning(),
-    Cause.TIME_OVER: Meaning(retry_after_s=10.0),
+    Cause.RENEWAL: Meaning(retry_after_s=0.0),
+    Cause.TIME_OVER: Meaning(retry_after_s=WAKE_AGAIN_S),
+    Cause.PAUSE_IMPOSSIBLE: Meaning(retry_after_s=WAKE_AGAIN_S),
     Cause.VEHICLE_STOP: Meaning(retry_after_s=WAKE_AGAIN_S),
     Cause.VEHICLE_REFUSED: Meaning(retry_after_s=WAKE_AGAIN_S),
     Cause.VEHICLE_FAULT: Meaning(fault=FaultCode.VEHICLE_FAULT),
@@ -76,11 +87,14 @@ MEANINGS: dict[Cause, Meaning] = {
     Cause.NO_CONTACTOR: Meaning(_SYSTEM, FaultCode.VEHICLE_FAULT),
     Cause.NO_BATTERY: Meaning(EvseStatus.INCOMPATIBLE, FaultCode.VEHICLE_INCOMPATIBLE),
     Cause.NO_REQUEST: Meaning(_SYSTEM, FaultCode.VEHICLE_FAULT),
+    Cause.NOT_READY: Meaning(_CHARGER, FaultCode.DEVICE_FAULT),
+    Cause.AUX_BATTERY_LOW: Meaning(fault=FaultCode.AUX_BATTERY_LOW, retry_after_s=WAKE_AGAIN_S),
     Cause.INCOMPATIBLE: Meaning(EvseStatus.INCOMPATIBLE, FaultCode.VEHICLE_INCOMPATIBLE),
     Cause.LOCK_FAILED: Meaning(_CHARGER, FaultCode.DEVICE_FAULT),
     Cause.INSULATION: Meaning(_SYSTEM, FaultCode.INSULATION),
     Cause.EXTERNAL_VOLTAGE: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT),
     Cause.WELDED: Meaning(_SYSTEM, FaultCode.CONTACTOR_WELDED),
+    Cause.INSPECTED: Meaning(),
     Cause.UNPLUGGED: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT, RECOVERED_S),
     Cause.EMERGENCY_STOP: Meaning(_SYSTEM, FaultCode.DEVICE_FAULT),
     Cause.CURRENT_REMAINS: Meaning(_CHARGER, FaultCode.DEVICE_FAULT),

@@ -15,7 +15,9 @@ from gateway.devices.chademo.cadence import beats
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.converter import PROFILES, Converter, Nameplate, Reading
+from gateway.devices.chademo.demand import Demand
 from gateway.devices.chademo.frames import CarRequest, decode_car
+from gateway.devices.chademo.limits import DEVICE_SILENT
 from gateway.devices.chademo.link import Link
 from gateway.devices.chademo.moment import (
     RESTING,
@@ -36,10 +38,9 @@ from gateway.devices.chademo.options import (
     ModbusAddress,
     Options,
 )
-from gateway.devices.chademo.orders import CURRENT_STEP_A, Coils, ConverterOrder, Orders, orders
+from gateway.devices.chademo.orders import Coils, ConverterOrder, Orders, orders
 from gateway.devices.chademo.pilot import PilotModule
-from gateway.devices.chademo.power import Trim, dc_power_w
-from gateway.devices.chademo.session import step
+from gateway.devices.chademo.session import inspected, step
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.faults import FaultCode, Malformed
@@ -57,15 +58,13 @@ from gateway.model import (
 LOGGER = logging.getLogger(__name__)
 
 FRAME_PERIOD_S = 0.1
-STALE_S = 1.0
 ANSWER_S, RECONNECT_S = 0.4, 0.2
 """Short enough that one lost answer or one broken connection does not yet end a session."""
 RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
-END_AFTER_S = 30.0
-"""An expired setpoint means 0 A at once, and the end of the session after this."""
 RELEASE_S, LET_GO_S = 4.5, 0.4
-LIVE_V = 50.0
+AUX_HOLDS_S = 900.0
+"""How long the car's 12 V is taken for what it was."""
 
 
 class ChademoEvse:
@@ -99,10 +98,9 @@ class ChademoEvse:
         self._lines: tuple[float, PilotLines] | None = None
         self._reading: tuple[float, Reading] | None = None
         self._vehicle: VehicleSample | None = None
-        self._trim = Trim()
+        self._aux: tuple[float, float] | None = None
         self._following, self._ignored = Following(), ""
-        self._setpoint: Setpoint | None = None
-        self._released = False
+        self._demand = Demand()
 
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> ChademoEvse:
@@ -116,14 +114,27 @@ class ChademoEvse:
 
     def apply(self, setpoint: Setpoint) -> None:
         """Take the newest setpoint; it goes out at once where the ramp and the car allow."""
-        if not self._released:
-            self._setpoint = setpoint
-            if self._sink is not None:
-                self._advance()
+        self._demand = replace(self._demand, setpoint=setpoint)
+        if self._sink is not None:
+            self._advance()
+
+    def vehicle_says(self, aux_voltage_v: float | None) -> None:
+        """Take the car's 12 V, None while nobody knows it."""
+        if aux_voltage_v is not None:
+            self._aux = (_now(), aux_voltage_v)
+
+    def acknowledge(self, code: FaultCode) -> str:
+        """Release a connector held for a suspected weld, after an inspection; return what refuses, "" when released."""
+        if code is not FaultCode.CONTACTOR_WELDED:
+            return "only a suspected weld can be lifted by an inspection"
+        self._progress, refusal = inspected(self._moment())
+        LOGGER.warning("%s: inspected: %s", self.info.id, refusal or "the connector is released")
+        self._advance()
+        return refusal
 
     async def release(self) -> None:
         """End the session in its proper order, within 5 s; later setpoints are ignored."""
-        self._released = True
+        self._demand = replace(self._demand, released=True)
         try:
             async with asyncio.timeout(RELEASE_S):
                 while self._sink is not None and not self._at_rest():  # noqa: ASYNC110 - three tasks decide
@@ -157,7 +168,7 @@ class ChademoEvse:
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    if not self._released:
+                    if not self._demand.released:
                         await self.release()
         finally:
             self._sink = None
@@ -210,7 +221,8 @@ class ChademoEvse:
             self._abort(Cause.PILOT_LOST, d2=found.d2)
         if found != Coils() and self._progress.state in RESTING - {State.WELDED}:
             LOGGER.warning("%s: ending what was left commanded: %s", self.info.id, found)
-            self._progress = leftover(_now(), d2=found.d2)
+            wakes = self._progress.wakes
+            self._progress = replace(leftover(_now(), d2=found.d2), wakes=wakes)
             self._advance()
 
     @property
@@ -231,6 +243,7 @@ class ChademoEvse:
             max_charge_a=_least(options.max_charge_a, nameplate.rated_current_a),
             max_discharge_a=_least(options.max_discharge_a, nameplate.rated_current_a),
             report_current_workaround=options.report_current_workaround,
+            answer_functions=options.answer_functions,
         )
         self.info = replace(
             self.info,
@@ -256,11 +269,11 @@ class ChademoEvse:
     async def _read_converter(self) -> None:
         reading = await self._converter.read()
         self._reading = (_now(), reading)
-        self._learn_losses(reading)
+        self._demand = self._demand.learnt(_now(), self.info.rated, reading, self._progress.current_a)
         self._advance()
         moment = self._moment()
         if self._sink is not None and moment.inputs.pilot is not None:
-            rated, trim_w = self.info.rated, self._trim.offset_w
+            rated, trim_w = self.info.rated, self._demand.trim.offset_w
             sample = report.sample(moment, reading, self._vehicle, rated, trim_w)
             self._sink.sample(sample)
             self._watch(sample)
@@ -286,44 +299,23 @@ class ChademoEvse:
         self._tell(before, replace(moment, progress=self._progress))
 
     def _moment(self) -> Moment:
-        """Return all that is known now; what is older than STALE_S is not known."""
+        """Return all that is known now; an old answer is none."""
         now = _now()
-        lines, reading = _fresh(self._lines, now), _fresh(self._reading, now)
-        setpoint = self._setpoint
-        wanted = setpoint is not None and setpoint.engage and not self._released
-        lapsed = setpoint is not None and now >= setpoint.expires_at + END_AFTER_S
+        silent_s, demand = DEVICE_SILENT.give_up_s, self._demand
+        lines, reading = _fresh(self._lines, now, silent_s), _fresh(self._reading, now, silent_s)
         inputs = Inputs(
             now=now,
             car=self._car,
             pilot=lines,
             output=reading.output if reading else None,
             bus_up=self._can.up,
-            engage=wanted and not lapsed,
-            lapsed=wanted and lapsed,
-            wanted_a=self._wanted_a(reading, self._wanted_w(now)),
+            engage=demand.engage(now),
+            lapsed=demand.lapsed(now),
+            owner_asked=demand.owner_asked(now),
+            wanted_a=demand.current_a(now, self.info.rated, reading),
+            aux_voltage_v=_fresh(self._aux, now, AUX_HOLDS_S),
         )
         return Moment(self._progress, inputs, self._charger)
-
-    def _wanted_w(self, now: float) -> float:
-        """Return the AC power that is asked for; nothing once the setpoint has expired."""
-        setpoint = self._setpoint
-        if setpoint is None or self._released or now >= setpoint.expires_at:
-            return 0.0
-        return self.info.rated.clamp(setpoint.power_w)
-
-    def _wanted_a(self, reading: Reading | None, wanted_w: float) -> float:
-        """Return the DC current for it; none without a battery voltage."""
-        if reading is None or reading.output.voltage_v < LIVE_V:
-            return 0.0
-        wanted_a = dc_power_w(wanted_w, self._trim.offset_w) / reading.output.voltage_v
-        return max(0.0, wanted_a) if wanted_w > 0 else min(0.0, wanted_a)
-
-    def _learn_losses(self, reading: Reading) -> None:
-        now = _now()
-        wanted_w = self._wanted_w(now)
-        ordered_a = self._progress.current_a
-        free = bool(ordered_a) and abs(ordered_a - self._wanted_a(reading, wanted_w)) < 2 * CURRENT_STEP_A
-        self._trim = self._trim.follow(now, wanted_w, reading.ac_power_w, free=free)
 
     def _tell(self, before: Progress, moment: Moment) -> None:
         """Log a transition, remember the car while it is plugged in, raise and clear faults."""
@@ -366,8 +358,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _fresh[Seen](seen: tuple[float, Seen] | None, now: float) -> Seen | None:
-    return seen[1] if seen is not None and now - seen[0] <= STALE_S else None
+def _fresh[Seen](seen: tuple[float, Seen] | None, now: float, holds_s: float) -> Seen | None:
+    return seen[1] if seen is not None and now - seen[0] <= holds_s else None
 
 
 def _least(option: float | None, rated: float) -> float:

@@ -1,4 +1,7 @@
-"""CHAdeMO frames: bytes ↔ frozen values (reference/can.md 3.2-3.4). u16 little-endian, 1 V and 1 A per bit."""
+"""CHAdeMO frames: bytes ↔ frozen values (reference/can.md 3.2-3.4). u16 little-endian, 1 V and 1 A per bit.
+
+Bits that no source explains are kept where they stand; reserved bytes are sent as 0.
+"""
 
 import struct
 from collections.abc import Callable
@@ -14,13 +17,16 @@ MAX_U16 = 0xFFFF
 
 
 class CarFault(IntFlag):
-    """Faults in 102.4."""
+    """Faults in 102.4; a reserved bit is a fault too."""
 
     OVER_VOLTAGE = 1
     UNDER_VOLTAGE = 2
     CURRENT_DEVIATION = 4
     BATTERY_HOT = 8
     VOLTAGE_DEVIATION = 16
+    RESERVED_5 = 32
+    RESERVED_6 = 64
+    RESERVED_7 = 128
 
 
 class CarStatus(IntFlag):
@@ -36,8 +42,8 @@ class CarStatus(IntFlag):
     DISCHARGE_COMPATIBLE = 128
 
 
-class CarFunction(IntFlag):
-    """Abilities in 110.0."""
+class Function(IntFlag):
+    """Abilities in 110.0 of the car and 118.0 of the charger."""
 
     DYNAMIC_CONTROL = 1
     HIGH_CURRENT = 2
@@ -53,6 +59,8 @@ class EvseStatus(IntFlag):
     INCOMPATIBLE = 8
     SYSTEM_FAULT = 16
     STOP = 32
+    RESERVED_6 = 64
+    RESERVED_7 = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +96,17 @@ class CarRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CarVoltage:
+    """What 0x103 tells; no Leaf sends it."""
+
+    battery_v: int
+
+
+@dataclass(frozen=True, slots=True)
 class CarFunctions:
     """What 0x110 tells."""
 
-    functions: CarFunction
+    functions: Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,32 @@ class CarSequence:
     available_wh: int
 
 
-type CarFrame = CarLimits | CarTimes | CarRequest | CarFunctions | CarDischarge | CarSequence
+@dataclass(frozen=True, slots=True)
+class CarExtension:
+    """What 0x202 tells; a ZE1 sends 01 01 01, and nobody knows why."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CarMaker:
+    """What 0x700 tells, before and after the session too. 1 is Nissan."""
+
+    code: int
+    raw: bytes
+
+
+type CarFrame = (
+    CarLimits
+    | CarTimes
+    | CarRequest
+    | CarVoltage
+    | CarFunctions
+    | CarDischarge
+    | CarSequence
+    | CarExtension
+    | CarMaker
+)
 
 
 def _limits(data: bytes) -> CarLimits:
@@ -131,8 +171,12 @@ def _request(data: bytes) -> CarRequest:
     return CarRequest(protocol, target_v, current_a, CarFault(faults), CarStatus(status), soc)
 
 
+def _voltage(data: bytes) -> CarVoltage:
+    return CarVoltage(int.from_bytes(data[:2], "little"))
+
+
 def _functions(data: bytes) -> CarFunctions:
-    return CarFunctions(CarFunction(data[0]))
+    return CarFunctions(Function(data[0]))
 
 
 def _discharge(data: bytes) -> CarDischarge:
@@ -145,18 +189,29 @@ def _sequence(data: bytes) -> CarSequence:
     return CarSequence(sequence, minutes, energy * 100)
 
 
+def _extension(data: bytes) -> CarExtension:
+    return CarExtension(data)
+
+
+def _maker(data: bytes) -> CarMaker:
+    return CarMaker(data[0], data[1:])
+
+
 _CAR_FRAMES: dict[int, Callable[[bytes], CarFrame]] = {
     0x100: _limits,
     0x101: _times,
     0x102: _request,
+    0x103: _voltage,
     0x110: _functions,
     0x200: _discharge,
     0x201: _sequence,
+    0x202: _extension,
+    0x700: _maker,
 }
 
 
 def decode_car(can_id: int, data: bytes) -> CarFrame | None:
-    """Return the vehicle frame, None for an id that says nothing to us (202, 700). Raises Malformed on a wrong length."""
+    """Return the vehicle frame, None for an id that no car sends. Raises Malformed on a wrong length."""
     decode = _CAR_FRAMES.get(can_id)
     if decode is None:
         return None
@@ -216,6 +271,18 @@ class EvseState:
 
 
 @dataclass(frozen=True, slots=True)
+class EvseFunctions:
+    """Our 0x118, the answer to 110; no recorded charger sends it."""
+
+    CAN_ID: ClassVar[int] = 0x118
+    functions: Function
+
+    def encode(self) -> bytes:
+        """Return the eight bytes on the wire."""
+        return struct.pack("<B7x", self.functions)
+
+
+@dataclass(frozen=True, slots=True)
 class EvseDischarge:
     """Our 0x208. Currents are positive magnitudes."""
 
@@ -250,4 +317,4 @@ class EvseSequence:
         return struct.pack("<BH5x", self.sequence, _whole(self.remaining_min, MAX_U16))
 
 
-type EvseFrame = EvseCapability | EvseState | EvseDischarge | EvseSequence
+type EvseFrame = EvseCapability | EvseState | EvseFunctions | EvseDischarge | EvseSequence

@@ -1,38 +1,18 @@
 """Guards of the charging sequence, with their time limits (reference/can.md 3.8); pure."""
 # ruff: noqa: D103 - a guard's name is its sentence
 
-from gateway.devices.chademo.causes import MEANINGS
+from gateway.devices.chademo import limits
+from gateway.devices.chademo.causes import MEANINGS, QUICK_RETRIES, QUICK_RETRY_S, Cause
 from gateway.devices.chademo.frames import CarStatus
-from gateway.devices.chademo.moment import DEBOUNCE_S, Mode, Moment
+from gateway.devices.chademo.moment import BATTERY_V, NO_CURRENT_A, SETTLE_S, Mode, Moment
+from gateway.devices.chademo.wakes import WAKE_AUX_V
 
-PERMISSION_S = 8.0
-"""d1 on → the car pulls k and enables."""
-PREPARE_S = 20.0
-"""k → d2."""
-CONTACTOR_S = 4.0
-"""d2 on → the car reports its contactor closed."""
-BATTERY_SEEN_S = 2.0
-"""Contactor closed → battery voltage at the connector."""
-REQUEST_S = 4.0
-"""Contactor closed → the car asks for current."""
-STOP_S = 2.0
-"""Order of 0 A → at most 1 A measured."""
-ABORT_S = 2.5
-"""The car opens its contactor by itself after at most this, whatever still flows."""
-OPEN_S = 10.0
-"""109.5.0 = 0 → the car reports its contactor open."""
-QUARTER_S = 1.0
-DECAY_S = 2.0
-"""Contactor open → a quarter of the voltage, and a safe voltage; else welding is suspected."""
-BLEED_S = 5.0
-"""Converter off and car disconnected → safe voltage."""
-D1_AFTER_D2_S = 0.5
-
-TEST_HOLD_S = 0.4
 BLED_V = 20.0
-BATTERY_V = 50.0
-NO_CURRENT_A = 1.0
 LITTLE_CURRENT_A = 5.0
+CONTACTOR_AUX_V = 11.8
+"""No contactor is moved below this (reference/needs.md 2.12)."""
+RENEWABLE_S = 600.0
+"""A car that gives less time than this has had enough and is not asked for more."""
 
 
 def pilot_lost(m: Moment) -> bool:
@@ -88,8 +68,11 @@ def car_stops(m: Moment) -> bool:
 
 
 def permission_lost(m: Moment) -> bool:
-    lost_at = m.progress.permission_lost_at
-    return lost_at is not None and m.inputs.now - lost_at >= DEBOUNCE_S
+    return _stood(m, m.progress.permission_lost_at, limits.K_ALONE.give_up_s)
+
+
+def _stood(m: Moment, since: float | None, for_s: float) -> bool:
+    return since is not None and m.inputs.now - since >= for_s
 
 
 def not_wanted(m: Moment) -> bool:
@@ -105,11 +88,11 @@ def introduced(m: Moment) -> bool:
 
 
 def no_answer(m: Moment) -> bool:
-    return m.age_s > PERMISSION_S
+    return m.age_s > limits.PERMISSION.give_up_s
 
 
 def no_permission(m: Moment) -> bool:
-    return m.inputs.now - m.progress.woken_at > PERMISSION_S
+    return m.inputs.now - m.progress.woken_at > limits.PERMISSION.give_up_s
 
 
 def permitted_but_unfit(m: Moment) -> bool:
@@ -121,16 +104,23 @@ def permitted(m: Moment) -> bool:
 
 
 def too_late(m: Moment) -> bool:
-    return m.inputs.now - m.progress.permitted_at > PREPARE_S
+    return m.inputs.now - m.progress.permitted_at > limits.PREPARATION.give_up_s
 
 
 def external_voltage(m: Moment) -> bool:
     return m.energised_long
 
 
+def aux_empty(m: Moment) -> bool:
+    return m.inputs.aux_voltage_v is not None and m.inputs.aux_voltage_v < CONTACTOR_AUX_V
+
+
+def aux_emptying(m: Moment) -> bool:
+    return _stood(m, m.progress.aux_low_since, limits.AUX_BATTERY.give_up_s)
+
+
 def test_done(m: Moment) -> bool:
-    since = m.progress.tested_since
-    return since is not None and m.inputs.now - since >= TEST_HOLD_S
+    return _stood(m, m.progress.tested_since, limits.TEST_HOLD.keep_s)
 
 
 def insulation_bad(m: Moment) -> bool:
@@ -138,38 +128,57 @@ def insulation_bad(m: Moment) -> bool:
 
 
 def insulation_lost(m: Moment) -> bool:
-    low_since = m.progress.insulation_low_since
-    return low_since is not None and m.inputs.now - low_since >= DEBOUNCE_S
+    return _stood(m, m.progress.insulation_low_since, limits.INSULATION_LOST.give_up_s)
 
 
 def bled_and_permitted(m: Moment) -> bool:
     return m.permitted and m.voltage_v is not None and abs(m.voltage_v) < BLED_V
 
 
+def not_bled(m: Moment) -> bool:
+    return m.age_s > limits.TEST_END.give_up_s or too_late(m)
+
+
 def contactor_closed(m: Moment) -> bool:
-    return m.permitted and m.inputs.car.contactor_closed
+    return m.permitted and m.contactor_closed
 
 
 def contactor_late(m: Moment) -> bool:
-    return m.age_s > CONTACTOR_S
+    return m.age_s > limits.CONTACTOR.give_up_s
 
 
 def no_battery(m: Moment) -> bool:
-    return m.age_s > BATTERY_SEEN_S and (m.voltage_v or 0.0) <= BATTERY_V
+    return m.age_s > limits.BATTERY.give_up_s and not m.battery_seen
 
 
 def current_requested(m: Moment) -> bool:
     output = m.inputs.output
-    ready = output is not None and output.mode is Mode.CURRENT and output.voltage_v > BATTERY_V
+    ready = output is not None and output.mode is Mode.CURRENT and m.battery_seen
     return ready and m.permitted and m.inputs.car.requested_current_a > 0
 
 
+def converter_late(m: Moment) -> bool:
+    return _stood(m, m.progress.requested_since, limits.START.give_up_s)
+
+
 def request_late(m: Moment) -> bool:
-    return m.age_s > REQUEST_S
+    return m.age_s > limits.REQUEST.give_up_s and m.progress.requested_since is None
 
 
 def time_over(m: Moment) -> bool:
     return m.inputs.now >= m.progress.ends_at
+
+
+def renewal_due(m: Moment) -> bool:
+    left_s = m.progress.ends_at - m.inputs.now
+    if m.progress.ends_at - m.progress.since < RENEWABLE_S:
+        return False
+    quiet = max(abs(m.inputs.wanted_a), abs(m.progress.current_a)) < NO_CURRENT_A
+    return left_s <= (limits.RENEWAL_QUIET if quiet else limits.RENEWAL_FORCED).keep_s
+
+
+def pause_impossible(m: Moment) -> bool:
+    return _stood(m, m.progress.deviating_since, limits.DEVIATION.give_up_s)
 
 
 def _current_below(m: Moment, limit_a: float) -> bool:
@@ -181,15 +190,15 @@ def current_ended(m: Moment) -> bool:
 
 
 def current_remains(m: Moment) -> bool:
-    return m.age_s > STOP_S
+    return m.age_s > limits.STOP.give_up_s
 
 
 def little_current_or_late(m: Moment) -> bool:
-    return _current_below(m, LITTLE_CURRENT_A) or m.age_s > ABORT_S
+    return _current_below(m, LITTLE_CURRENT_A) or m.age_s > limits.ABORT.give_up_s
 
 
 def opened_and_isolated(m: Moment) -> bool:
-    return m.progress.opened_at is not None and m.isolated and m.age_s >= DEBOUNCE_S
+    return m.progress.opened_at is not None and m.isolated and m.age_s >= SETTLE_S
 
 
 def silent_but_isolated(m: Moment) -> bool:
@@ -197,27 +206,29 @@ def silent_but_isolated(m: Moment) -> bool:
 
 
 def voltage_stays(m: Moment) -> bool:
-    if m.progress.opened_at is None or m.voltage_v is None:
+    if m.voltage_v is None:
         return False
-    open_s = m.inputs.now - m.progress.opened_at
-    quarter = open_s > QUARTER_S and m.voltage_v > max(m.progress.battery_v / 4, BATTERY_V)
-    return quarter or (open_s > DECAY_S and m.energised_long)
+    quarter = m.voltage_v > max(m.progress.battery_v / 4, BATTERY_V)
+    opened_at = m.progress.opened_at
+    return (quarter and _stood(m, opened_at, limits.QUARTER.give_up_s)) or (
+        m.energised_long and _stood(m, opened_at, limits.DECAY.give_up_s)
+    )
 
 
 def contactor_not_reported_open(m: Moment) -> bool:
-    return m.age_s > OPEN_S
+    return m.age_s > limits.OPENING.give_up_s
 
 
 def isolated(m: Moment) -> bool:
-    return m.isolated and m.age_s >= DEBOUNCE_S
+    return m.isolated and m.age_s >= SETTLE_S
 
 
 def bleeding_failed(m: Moment) -> bool:
-    return m.age_s > BLEED_S and m.energised_long
+    return m.age_s > limits.BLEEDING.give_up_s and m.energised_long
 
 
 def d2_long_off(m: Moment) -> bool:
-    return m.age_s >= D1_AFTER_D2_S
+    return m.age_s >= limits.D1_OFF.keep_s
 
 
 def faulty_and_d2_long_off(m: Moment) -> bool:
@@ -228,9 +239,28 @@ def isolated_and_d2_long_off(m: Moment) -> bool:
     return m.isolated and d2_long_off(m)
 
 
+def refused_at_random(m: Moment) -> bool:
+    return m.progress.cause is Cause.VEHICLE_REFUSED and m.progress.refusals <= QUICK_RETRIES
+
+
 def retry_due(m: Moment) -> bool:
-    after_s = MEANINGS[m.progress.cause].retry_after_s
-    return after_s is not None and m.age_s > after_s
+    after_s = QUICK_RETRY_S if refused_at_random(m) else MEANINGS[m.progress.cause].retry_after_s
+    return after_s is not None and m.age_s >= after_s
+
+
+def owner_asks(m: Moment) -> bool:
+    may_try = MEANINGS[m.progress.cause].retry_after_s is not None
+    return may_try and m.inputs.owner_asked and not m.progress.answered
+
+
+def may_wake(m: Moment) -> bool:
+    """Somebody is there, the session merely goes on, or the wake budget allows it."""
+    progress, aux_v = m.progress, m.inputs.aux_voltage_v
+    if progress.replugged or (m.inputs.owner_asked and not progress.answered):
+        return True
+    if progress.cause is Cause.RENEWAL or refused_at_random(m):
+        return True
+    return (aux_v is None or aux_v >= WAKE_AUX_V) and progress.wakes.allowed(m.inputs.now)
 
 
 def unplugged_and_isolated(m: Moment) -> bool:

@@ -7,12 +7,23 @@ from math import inf
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.frames import CarStatus
+from gateway.devices.chademo.wakes import Wakes
 
 SAFE_VOLTAGE_V = 10.0
 """The connector may be unlocked, and no battery is connected, at or below this (reference/can.md 3.8)."""
 
-DEBOUNCE_S = 0.25
-"""k and 102.5.0 fall together but are seen by two polls; only k alone for this long is an emergency."""
+SETTLE_S = 0.25
+"""What is read right after an order may still be what was before it."""
+
+BATTERY_V = 50.0
+"""More than this at the connector is a battery."""
+
+NO_CURRENT_A = 1.0
+DEVIATION_A = 15.0
+"""Less than this below its request no car minds; at 20 A they fault (reference/can.md 3.8)."""
+
+FLOOR_HYSTERESIS_V = 10.0
+"""A battery's voltage rises when its discharge ends; it is not discharged again before it has risen by this much."""
 
 
 class State(StrEnum):
@@ -60,6 +71,7 @@ class Charger:
     max_discharge_a: float = 15.0
     min_insulation_ohm_per_v: float = 100.0
     report_current_workaround: bool = False
+    answer_functions: bool = False
 
     @property
     def discharges(self) -> bool:
@@ -92,7 +104,8 @@ class Output:
 class Inputs:
     """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive.
 
-    ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it.
+    ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it. ``owner_asked``: the wish
+    is the owner's own, so the car may be woken for it. ``aux_voltage_v`` is the car's 12 V battery.
     """
 
     now: float
@@ -102,14 +115,18 @@ class Inputs:
     bus_up: bool = True
     engage: bool = False
     lapsed: bool = False
+    owner_asked: bool = False
     wanted_a: float = 0.0
+    aux_voltage_v: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """All that a session remembers between two instants; None where it has not happened yet.
 
-    ``ceiling_a`` is what the car asked for, at ``ceiling_at``, when it was offered more.
+    ``ceiling_a`` is what the car asked for, at ``ceiling_at``, when it was offered more. ``floored``: the battery is at its
+    lowest voltage. What outlives a session: ``wakes``, ``refusals`` in a row, ``replugged`` since the last wake, and
+    whether the owner's present asking was ``answered`` by one.
     """
 
     state: State = State.IDLE
@@ -121,6 +138,11 @@ class Progress:
     tested_since: float | None = None
     insulated: bool = False
     insulation_low_since: float | None = None
+    requested_since: float | None = None
+    deviating_since: float | None = None
+    aux_low_since: float | None = None
+    isolated_since: float | None = None
+    floored: bool = False
     ends_at: float = 0.0
     battery_v: float = 0.0
     opened_at: float | None = None
@@ -130,6 +152,10 @@ class Progress:
     ceiling_a: float | None = None
     ceiling_at: float = 0.0
     stepped_at: float = 0.0
+    wakes: Wakes = field(default_factory=Wakes)
+    refusals: int = 0
+    replugged: bool = False
+    answered: bool = False
 
 
 def leftover(now: float, *, d2: bool) -> Progress:
@@ -167,6 +193,11 @@ class Moment:
         return self.inputs.output.voltage_v if self.inputs.output else None
 
     @property
+    def battery_seen(self) -> bool:
+        """The voltage at the connector is that of a battery."""
+        return (self.voltage_v or 0.0) > BATTERY_V
+
+    @property
     def isolated(self) -> bool:
         """The connector is known to be without dangerous voltage."""
         return self.voltage_v is not None and abs(self.voltage_v) <= SAFE_VOLTAGE_V
@@ -191,7 +222,7 @@ class Moment:
     def discharge_limit_a(self) -> float:
         """What may flow out of the car now; 0 without its consent or at its lowest voltage."""
         car = self.inputs.car
-        if car.discharge is None or not self.charger.discharges or (self.voltage_v or 0) <= self.floor_v:
+        if car.discharge is None or not self.charger.discharges or self.progress.floored or self.at_floor:
             return 0.0
         return min(car.max_discharge_current_a, self.charger.max_discharge_a)
 
@@ -208,10 +239,15 @@ class Moment:
         return max(self.charger.min_voltage_v, discharge.min_voltage_v if discharge else 0.0)
 
     @property
+    def at_floor(self) -> bool:
+        """The voltage is at the lowest for discharge, or unknown."""
+        return (self.voltage_v or 0.0) <= self.floor_v
+
+    @property
     def ceiling_v(self) -> float:
         """Threshold voltage of 108: the car's maximum once it is known, never above ours."""
-        limits = self.inputs.car.limits
-        return min(limits.max_voltage_v, self.charger.max_voltage_v) if limits else self.charger.max_voltage_v
+        limits, top_v = self.inputs.car.limits, self.charger.max_voltage_v
+        return min(limits.max_voltage_v, top_v) if limits and limits.max_voltage_v else top_v
 
     @property
     def fits(self) -> bool:
@@ -224,6 +260,20 @@ class Moment:
             and car.limits.max_voltage_v >= charger.min_voltage_v
             and car.limits.min_current_a <= charger.max_charge_a
         )
+
+    @property
+    def contactor_closed(self) -> bool:
+        """The car has closed its contactor: it says so or, before 1.0, its battery shows."""
+        car = self.inputs.car
+        return car.contactor_closed if car.reports_contactor else self.battery_seen
+
+    @property
+    def deviates(self) -> bool:
+        """A car without dynamic control gets far less than it asks for, or nothing; a discharge it tolerates."""
+        car, output = self.inputs.car, self.inputs.output
+        if car.dynamic or output is None or output.current_a < -NO_CURRENT_A or not car.requested_current_a:
+            return False
+        return output.current_a < NO_CURRENT_A or car.requested_current_a - output.current_a > DEVIATION_A
 
     @property
     def car_faulty(self) -> bool:

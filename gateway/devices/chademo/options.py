@@ -50,6 +50,7 @@ class Options:
     """A CHAdeMO charger. Limits narrow what the converter's nameplate says; ``max_discharge_a = 0`` makes it charge only.
 
     ``report_current_workaround``: tell the car 1 A of charge once a minute while discharging (reference/can.md 3.10).
+    ``answer_functions``: answer a car's 110 with our 118, which no recorded charger does (reference/can.md 3.3).
     """
 
     name: str
@@ -63,6 +64,7 @@ class Options:
     max_charge_w: float | None = None
     max_discharge_w: float | None = None
     report_current_workaround: bool = False
+    answer_functions: bool = False
 
     def check(self, where: str) -> None:
         """Refuse what no charger can have."""

@@ -12,11 +12,13 @@ from gateway.devices.chademo.frames import (
     EvseCapability,
     EvseDischarge,
     EvseFrame,
+    EvseFunctions,
     EvseSequence,
     EvseState,
     EvseStatus,
+    Function,
 )
-from gateway.devices.chademo.guards import BATTERY_V, D1_AFTER_D2_S
+from gateway.devices.chademo.limits import D1_OFF
 from gateway.devices.chademo.moment import Charger, Inputs, Mode, Moment, Progress, State
 
 V2H_SEQUENCE = 2
@@ -105,7 +107,7 @@ def _coils(moment: Moment) -> Coils:
     progress, pilot = moment.progress, moment.inputs.pilot
     coils = POSTURES[progress.state].coils
     d2 = coils.d2 and progress.insulated
-    woken = progress.state is not State.ISOLATING or moment.age_s < D1_AFTER_D2_S
+    woken = progress.state is not State.ISOLATING or moment.age_s < D1_OFF.keep_s
     was_locked = pilot is not None and pilot.locked
     return Coils(
         d1=coils.d1 and woken,
@@ -118,8 +120,7 @@ def _converter(moment: Moment) -> ConverterOrder:
     state, top_v = moment.progress.state, moment.charger.max_voltage_v
     if state is State.TESTING:
         return ConverterOrder(Mode.VOLTAGE, top_v)
-    battery_seen = (moment.voltage_v or 0.0) > BATTERY_V
-    if state in {State.ENERGISED, State.STOPPING} or (state is State.PRECHARGING and battery_seen):
+    if state in {State.ENERGISED, State.STOPPING} or (state is State.PRECHARGING and moment.battery_seen):
         steps = trunc(round(moment.progress.current_a / CURRENT_STEP_A, 3))
         return ConverterOrder(Mode.CURRENT, moment.ceiling_v, round(steps * CURRENT_STEP_A, 1))
     return ConverterOrder()
@@ -133,17 +134,18 @@ def _frames(moment: Moment, status: EvseStatus) -> tuple[EvseFrame, ...]:
     if discharge_a and _reminder_due(moment):
         charge_a, discharge_a = 1.0, 0.0
     remaining_min = ceil(round((progress.ends_at - moment.inputs.now) / 60, 3)) if energised else 0
-    always = (
+    frames: list[EvseFrame] = [
         EvseCapability(charger.max_voltage_v, progress.offered_a, moment.ceiling_v),
         EvseState(moment.voltage_v or 0.0, charge_a, status, remaining_min, charger.discharges),
-    )
-    if not charger.discharges:
-        return always
-    return (
-        *always,
-        EvseDischarge(discharge_a, charger.max_voltage_v, charger.max_discharge_a, moment.floor_v),
-        EvseSequence(V2H_SEQUENCE, DISCHARGE_TIME_MIN if energised else 0),
-    )
+    ]
+    if charger.answer_functions and moment.inputs.car.functions is not None:
+        frames.append(EvseFunctions(Function.DYNAMIC_CONTROL))
+    if charger.discharges:
+        frames += [
+            EvseDischarge(discharge_a, charger.max_voltage_v, charger.max_discharge_a, moment.floor_v),
+            EvseSequence(V2H_SEQUENCE, DISCHARGE_TIME_MIN if energised else 0),
+        ]
+    return tuple(frames)
 
 
 def _reminder_due(moment: Moment) -> bool:

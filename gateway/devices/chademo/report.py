@@ -96,6 +96,7 @@ def sample(
         discharged_wh=reading.discharged_wh,
         applied_w=ac_power_w(progress.current_a * output.voltage_v, trim_w) if live else None,
         stop_cause=progress.cause,
+        wakes_today=progress.wakes.today(moment.inputs.now),
     )
 
 

@@ -5,23 +5,28 @@ Facts: reference/can.md 3.7 (sequence), 3.8 (limits), 3.9 (causes), 3.10 (both d
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil
 
 from gateway.devices.chademo import guards as on
+from gateway.devices.chademo import limits
 from gateway.devices.chademo.causes import MEANINGS, Cause
-from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Moment, Progress, State
+from gateway.devices.chademo.current import flow
+from gateway.devices.chademo.moment import (
+    FLOOR_HYSTERESIS_V,
+    NO_CURRENT_A,
+    RESTING,
+    Charger,
+    Inputs,
+    Moment,
+    Progress,
+    State,
+)
 
-REST_S = 3.0
-"""d1 stays off for some seconds between two sessions (reference/can.md 4)."""
 TEST_REACHED = 0.9
-RISE_A_PER_S = 20.0
-FALL_A_PER_S = 100.0
-LONGEST_STEP_S = 0.2
-OFFER_HEADROOM_A = 10
 DEFAULT_MAX_TIME_S = 3600
-CEILING_STANDS_S = 0.5
-CEILING_HOLDS_S = 60.0
-"""A pause offers nothing, so that the car's own limit cannot be seen; it is taken to hold this long."""
+LOW_AUX_V = 12.0
+"""The car's DC-DC should keep its 12 V battery above this while a session runs (reference/needs.md 2.12)."""
+INSPECTED_S = 10.0
+"""Without voltage for this long before an inspection may release a connector."""
 
 type Guard = Callable[[Moment], bool]
 
@@ -61,11 +66,13 @@ _REFUSALS = (
     Rule(on.not_wanted, State.STOPPING, Cause.OWNER_STOP),
 )
 _ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
+_NO_CONTACTOR_ON_12_V = Rule(on.aux_empty, State.RELEASING, Cause.AUX_BATTERY_LOW)
 
 
 def wanted_and_ready(m: Moment) -> bool:
-    """A session is wanted, the car has had its rest, and nothing stands against it."""
-    return m.inputs.engage and m.age_s >= REST_S and not any(rule.guard(m) for rule in _TROUBLE)
+    """A session is wanted, the car may be woken and has had its rest, and nothing stands against it."""
+    rested = m.age_s >= limits.REST.keep_s and on.may_wake(m)
+    return m.inputs.engage and rested and not any(rule.guard(m) for rule in _TROUBLE)
 
 
 def _via(then: State, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -83,7 +90,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     ),
     State.NEGOTIATING: (
         *_via(State.ISOLATING, (*_TROUBLE, _SILENT)),
-        *_via(State.UNLOCKING, _REFUSALS),
+        *_via(State.UNLOCKING, (*_REFUSALS, _NO_CONTACTOR_ON_12_V)),
         Rule(on.permitted_but_unfit, State.UNLOCKING, Cause.INCOMPATIBLE),
         Rule(on.permitted, State.LOCKING),
         Rule(on.no_permission, State.UNLOCKING, Cause.NO_PERMISSION),
@@ -105,8 +112,9 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     State.BLEEDING: (
         *_via(State.ISOLATING, (*_LIVE_TROUBLE, _PERMISSION_LOST)),
         *_via(State.RELEASING, _ENDS),
+        _NO_CONTACTOR_ON_12_V,
         Rule(on.bled_and_permitted, State.CLOSING),
-        Rule(on.too_late, State.ISOLATING, Cause.EXTERNAL_VOLTAGE),
+        Rule(on.not_bled, State.ISOLATING, Cause.EXTERNAL_VOLTAGE),
     ),
     State.CLOSING: (
         *_LIVE_TROUBLE,
@@ -122,6 +130,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         *_via(State.RELEASING, _ENDS),
         Rule(on.no_battery, State.RELEASING, Cause.NO_BATTERY),
         Rule(on.current_requested, State.ENERGISED),
+        Rule(on.converter_late, State.RELEASING, Cause.NOT_READY),
         Rule(on.request_late, State.RELEASING, Cause.NO_REQUEST),
     ),
     State.ENERGISED: (
@@ -129,7 +138,10 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         _INSULATION_LOST,
         _PERMISSION_LOST,
         *_ENDS,
+        Rule(on.renewal_due, State.STOPPING, Cause.RENEWAL),
         Rule(on.time_over, State.STOPPING, Cause.TIME_OVER),
+        Rule(on.pause_impossible, State.STOPPING, Cause.PAUSE_IMPOSSIBLE),
+        Rule(on.aux_emptying, State.STOPPING, Cause.AUX_BATTERY_LOW),
     ),
     State.STOPPING: (
         *_LIVE_TROUBLE,
@@ -155,6 +167,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         Rule(on.unplugged, State.IDLE),
         Rule(on.not_wanted, State.IDLE),
         Rule(on.retry_due, State.IDLE),
+        Rule(on.owner_asks, State.IDLE),
     ),
     State.ABORTING: (Rule(on.little_current_or_late, State.ISOLATING),),
     State.ISOLATING: (
@@ -164,6 +177,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     State.FAULT: (
         Rule(on.unplugged, State.IDLE),
         Rule(on.retry_due, State.IDLE),
+        Rule(on.owner_asks, State.IDLE),
     ),
     State.WELDED: (Rule(on.unplugged_and_isolated, State.IDLE),),
 }
@@ -177,23 +191,55 @@ def step(progress: Progress, inputs: Inputs, charger: Charger) -> Progress:
     return _watch(Moment(entered, inputs, charger))
 
 
+def inspected(moment: Moment) -> tuple[Progress, str]:
+    """Release a connector that was held for a suspected weld, after an inspection; tell what refuses, "" when released."""
+    progress, output = moment.progress, moment.inputs.output
+    since, now = progress.isolated_since, moment.inputs.now
+    if progress.state is not State.WELDED:
+        return progress, "no contactor is suspected of being welded"
+    if output is None:
+        return progress, "the voltage at the connector is not known"
+    if since is None or now - since < INSPECTED_S:
+        return progress, f"the connector has not been without voltage for {INSPECTED_S:.0f} s"
+    if abs(output.current_a) > NO_CURRENT_A:
+        return progress, "current flows"
+    return replace(progress, state=State.DONE, since=now, cause=Cause.INSPECTED), ""
+
+
 def _enter(moment: Moment, rule: Rule) -> Progress:
     """Note what the state entered, and those after it, will want to know."""
     now, progress = moment.inputs.now, moment.progress
     entered = replace(progress, state=rule.then, since=now, cause=_graver(progress.cause, rule.cause))
+    if rule.cause is Cause.VEHICLE_REFUSED:
+        entered = replace(entered, refusals=progress.refusals + 1)
     match rule.then:
         case State.WAKING:
-            return Progress(State.WAKING, since=now, woken_at=now, stepped_at=now)
+            return _woken(moment)
         case State.LOCKING:
             return replace(entered, permitted_at=now)
         case State.BLEEDING:
             return replace(entered, insulated=True)
         case State.ENERGISED:
             longest_s = moment.inputs.car.times.max_time_s if moment.inputs.car.times else 0
-            return replace(entered, ends_at=now + (longest_s or DEFAULT_MAX_TIME_S))
+            ends_at = now + (longest_s or DEFAULT_MAX_TIME_S)
+            return replace(entered, ends_at=ends_at, refusals=0, wakes=progress.wakes.repaid())
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
     return entered
+
+
+def _woken(moment: Moment) -> Progress:
+    """Begin anew with what outlives a session; quick retries of a refused start are one wake."""
+    now, progress, again = moment.inputs.now, moment.progress, on.refused_at_random(moment)
+    return Progress(
+        State.WAKING,
+        since=now,
+        woken_at=now,
+        stepped_at=now,
+        wakes=progress.wakes if again else progress.wakes.after(now),
+        refusals=progress.refusals if again else 0,
+        answered=moment.inputs.owner_asked,
+    )
 
 
 def _graver(noted: Cause, new: Cause) -> Cause:
@@ -205,56 +251,41 @@ def _graver(noted: Cause, new: Cause) -> Cause:
 def _watch(moment: Moment) -> Progress:
     """Follow what matters for how long it has been so, and move the current within its limits and ramp."""
     now, progress, car = moment.inputs.now, moment.progress, moment.inputs.car
+    state, aux_v = progress.state, moment.inputs.aux_voltage_v
     under_test = (moment.voltage_v or 0.0) >= TEST_REACHED * moment.charger.max_voltage_v
-    testing = progress.state is State.TESTING and under_test
-    opened = progress.state is State.OPENING and not car.contactor_closed
-    offered_a = _offer_a(moment)
+    asks = state is State.PRECHARGING and car.requested_current_a > 0
+
+    def since(at: float | None, holds: bool) -> float | None:
+        return (now if at is None else at) if holds else None
+
     watched = replace(
-        _learn_ceiling(moment),
-        permission_lost_at=None if moment.permitted else _first(progress.permission_lost_at, now),
-        insulation_low_since=_first(progress.insulation_low_since, now) if moment.insulation_low else None,
-        tested_since=_first(progress.tested_since, now) if testing else None,
-        opened_at=_first(progress.opened_at, now) if opened else progress.opened_at,
-        insulated=progress.insulated and progress.state not in RESTING,
-        offered_a=offered_a,
-        offered_at=progress.offered_at if offered_a == progress.offered_a else now,
-        stepped_at=now,
+        progress,
+        permission_lost_at=since(progress.permission_lost_at, not moment.permitted),
+        insulation_low_since=since(progress.insulation_low_since, moment.insulation_low),
+        tested_since=since(progress.tested_since, state is State.TESTING and under_test),
+        requested_since=since(progress.requested_since, asks),
+        deviating_since=since(progress.deviating_since, state is State.ENERGISED and moment.deviates),
+        aux_low_since=since(progress.aux_low_since, aux_v is not None and aux_v < LOW_AUX_V),
+        isolated_since=since(progress.isolated_since, moment.isolated),
+        opened_at=since(progress.opened_at, progress.opened_at is not None or _opened(moment)),
+        insulated=progress.insulated and state not in RESTING,
+        floored=state is State.ENERGISED and _floored(moment),
+        replugged=progress.replugged or on.unplugged(moment),
+        answered=progress.answered and moment.inputs.owner_asked,
     )
-    elapsed_s = min(now - progress.stepped_at, LONGEST_STEP_S)
-    return replace(watched, current_a=_current_a(replace(moment, progress=watched), elapsed_s))
+    return flow(replace(moment, progress=watched))
 
 
-def _first(since: float | None, now: float) -> float:
-    return now if since is None else since
+def _opened(moment: Moment) -> bool:
+    """The car has opened its contactor: it says so or, before 1.0, had the time for it."""
+    if moment.progress.state is not State.OPENING:
+        return False
+    if moment.inputs.car.reports_contactor:
+        return not moment.contactor_closed
+    return moment.age_s >= limits.OPENING_UNTOLD.keep_s
 
 
-def _learn_ceiling(moment: Moment) -> Progress:
-    """Note the car's own limit: its request, once it and a higher offer have both stood for a while."""
-    progress, car, now = moment.progress, moment.inputs.car, moment.inputs.now
-    stand_s = now - max(progress.offered_at, car.request_at)
-    asks_less = car.requested_current_a < int(progress.offered_a)
-    if progress.state is State.ENERGISED and asks_less and stand_s >= CEILING_STANDS_S:
-        return replace(progress, ceiling_a=car.requested_current_a, ceiling_at=now)
-    return progress if now - progress.ceiling_at <= CEILING_HOLDS_S else replace(progress, ceiling_a=None)
-
-
-def _offer_a(moment: Moment) -> float:
-    """Return 108.3: all we have, but to a car that follows it no more than it will get (reference/can.md 3.8)."""
-    most_a = moment.charger.max_charge_a
-    if moment.progress.state is not State.ENERGISED or not moment.inputs.car.dynamic:
-        return most_a
-    wanted_a = moment.inputs.wanted_a
-    return 0.0 if wanted_a <= 0 else min(most_a, ceil(wanted_a) + OFFER_HEADROOM_A)
-
-
-def _current_a(moment: Moment, elapsed_s: float) -> float:
-    """Return the current to order: none unless energised and permitted, else towards the wish inside ramp and limits."""
-    if moment.progress.state is not State.ENERGISED or not moment.permitted:
-        return 0.0
-    was_a, wanted_a = moment.progress.current_a, moment.inputs.wanted_a
-    charge_a, discharge_a = max(0.0, moment.charge_limit_a), max(0.0, moment.discharge_limit_a)
-    up_per_s, down_per_s = (RISE_A_PER_S, FALL_A_PER_S) if was_a >= 0 else (FALL_A_PER_S, RISE_A_PER_S)
-    ramped_a = min(max(wanted_a, was_a - down_per_s * elapsed_s), was_a + up_per_s * elapsed_s)
-    if was_a * ramped_a < 0:
-        ramped_a = 0.0
-    return min(max(ramped_a, -discharge_a), charge_a)
+def _floored(moment: Moment) -> bool:
+    """The battery is at its lowest voltage, or has not yet risen well above it."""
+    risen = (moment.voltage_v or 0.0) >= moment.floor_v + FLOOR_HYSTERESIS_V
+    return moment.at_floor or (moment.progress.floored and not risen)

@@ -9,19 +9,23 @@ from hypothesis import strategies as st
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.frames import (
     CarDischarge,
+    CarExtension,
     CarFault,
-    CarFunction,
     CarFunctions,
     CarLimits,
+    CarMaker,
     CarRequest,
     CarSequence,
     CarStatus,
     CarTimes,
+    CarVoltage,
     EvseCapability,
     EvseDischarge,
+    EvseFunctions,
     EvseSequence,
     EvseState,
     EvseStatus,
+    Function,
     decode_car,
 )
 from gateway.faults import Malformed
@@ -34,6 +38,7 @@ EVSE_ON_THE_WIRE = [
     (EvseState(505, 0, EvseStatus.STOP | EvseStatus.LOCKED, 0, True), "02 F9 01 00 01 24 00 00"),
     (EvseState(376.4, 14.2, CHARGING, 60, True), "02 78 01 0E 01 05 FF 3C"),
     (EvseState(376, 9, CHARGING | EvseStatus.STOP, 60, True), "02 78 01 09 01 25 FF 3C"),
+    (EvseFunctions(Function.DYNAMIC_CONTROL), "01 00 00 00 00 00 00 00"),
     (EvseDischarge(0, 500, 15, 250), "FF F4 01 F0 00 00 FA 00"),
     (EvseDischarge(12, 500, 15, 250), "F3 F4 01 F0 00 00 FA 00"),
     (EvseSequence(2, 5), "02 05 00 00 00 00 00 00"),
@@ -48,9 +53,13 @@ CAR_ON_THE_WIRE = [
         "02 9A 01 0A 00 C1 49 00",
         CarRequest(2, 410, 10, CarFault(0), CarStatus(0xC1), 0x49),
     ),
-    (0x110, "03 00 00 00 00 00 00 00", CarFunctions(CarFunction.DYNAMIC_CONTROL | CarFunction.HIGH_CURRENT)),
+    (0x110, "03 00 00 00 00 00 00 00", CarFunctions(Function.DYNAMIC_CONTROL | Function.HIGH_CURRENT)),
     (0x200, "F0 00 00 00 FA 00 43 B2", CarDischarge(15, 250, 0x43, 0xB2)),
     (0x201, "02 00 00 00 00 00 00 00", CarSequence(2, 0, 0)),
+    (0x201, "02 2D 00 7B 00 00 00 00", CarSequence(2, 45, 12_300)),
+    (0x103, "78 01 00 00 00 00 00 00", CarVoltage(376)),
+    (0x202, "01 01 01 00 00 00 00 00", CarExtension(bytes.fromhex("0101010000000000"))),
+    (0x700, "01 02 00 00 06 00 00 00", CarMaker(1, bytes.fromhex("02000006000000"))),
 ]
 
 
@@ -64,10 +73,23 @@ def test_vehicle_frames_read_as_their_meaning(can_id, wire, frame):
     assert decode_car(can_id, bytes.fromhex(wire)) == frame
 
 
-def test_frames_that_tell_nothing_are_tolerated():
-    assert decode_car(0x700, bytes.fromhex("0102000006000000")) is None
-    assert decode_car(0x202, b"") is None
+def test_ids_that_no_car_sends_are_passed_over():
     assert decode_car(0x108, bytes(8)) is None
+    assert decode_car(0x7BB, b"") is None
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_no_bit_of_a_status_byte_is_lost(byte):
+    request = decode_car(0x102, bytes([2, 0, 0, 0, byte, byte, 0, 0]))
+    assert (int(request.faults), int(request.status)) == (byte, byte)
+    assert EvseState(0, 0, EvseStatus(byte), 0, True).encode()[5] == byte
+    assert int(decode_car(0x110, bytes([byte]) + bytes(7)).functions) == byte
+
+
+def test_a_makers_frame_that_goes_on_outside_a_session_proves_no_life():
+    car = Car().heard(decode_car(0x102, bytes(8)), 10.0).heard(decode_car(0x700, bytes(8)), 12.0)
+    assert car.silent(12.0)
+    assert not car.heard(decode_car(0x202, bytes(8)), 12.0).silent(12.0)
 
 
 @given(can_id=st.integers(0, 0x7FF), data=st.binary(max_size=12))

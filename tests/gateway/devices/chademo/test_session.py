@@ -132,7 +132,6 @@ def test_the_remaining_time_runs_from_the_cars_maximum_and_ends_the_session():
     assert frame(bench, EvseState).remaining_min == 1
     bench.until(State.DONE, within=90)
     assert bench.progress.cause is Cause.TIME_OVER
-    bench.until(State.ENERGISED)
 
 
 def test_a_charging_current_is_reported_now_and_then_only_when_asked_for():
