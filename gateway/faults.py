@@ -59,7 +59,9 @@ class FaultCode(StrEnum):
     DEVICE_UNREACHABLE = "device_unreachable"
     DEVICE_FAULT = "device_fault"
     DEVICE_REFUSED = "device_refused"
+    SECOND_MASTER = "second_master"
     SETPOINT_NOT_FOLLOWED = "setpoint_not_followed"
+    WRITE_BUDGET = "write_budget"
     IMPLAUSIBLE_READING = "implausible_reading"
     SOC_DOUBTED = "soc_doubted"
     GRID_METER_STALE = "grid_meter_stale"
@@ -103,6 +105,16 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.NOTE,
         "The device refused an order.",
         "Check that remote control is enabled in the device and that no other system commands it.",
+    ),
+    FaultCode.SECOND_MASTER: FaultText(
+        Response.DEVICE_TO_ZERO,
+        "Somebody else controls the device; the gateway has let go of it.",
+        "Let one system alone control it. Control resumes when the car is plugged in anew or is paused and resumed, or after an hour.",
+    ),
+    FaultCode.WRITE_BUDGET: FaultText(
+        Response.NOTE,
+        "The device's settings are written so often that its memory wears.",
+        "Look for a second controller, or for a device that keeps restarting.",
     ),
     FaultCode.SETPOINT_NOT_FOLLOWED: FaultText(
         Response.NOTE,

@@ -1,0 +1,287 @@
+"""Pure: what a charger must be told next, and what it has shown since the last time."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gateway.model import EvseState
+
+SEEK_W = 1.0
+"""Too little to flow, enough for a charger to talk to the car about its state of charge."""
+SEEK_S = 60.0
+REFUSED_AFTER_S = 20.0
+FLOWS_W = 100.0
+REFUSAL_S = YIELD_S = 3600.0
+DISTURBED_WITHIN_S = 60.0
+DISTURBED_TIMES = 2
+RESTART_S = 10.0
+RETRY_S, RETRY_ZERO_S = 5.0, 1.0
+LARGE_STEP_W = 50.0
+FOLLOW_TOLERANCE_W = 150.0
+FULL_PCT = 95.0
+
+APP = "control was taken in the charger's own app"
+SECOND_MASTER = "another controller changed what was ordered, twice within a minute"
+NO_FLOW = "discharging was acknowledged and nothing flows"
+_WHAT_TO_DO = (
+    "check the grid code in the charger's installer menu, and the car's charge; plug in anew to try again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """The habits of a make. ``settle_s`` passes until a write shows; at least ``least_share`` of a set-point flows.
+
+    ``seeks_soc``: the car's state of charge is told under current alone. ``restart_s``: errors in the first seconds after
+    a restart pass by themselves.
+    """
+
+    settle_s: float
+    least_share: float
+    starts_sessions: bool
+    seeks_soc: bool
+    restart_s: float
+    silent_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a charger tells at one poll. The maxima are what it takes now, the leasts what it can do at all.
+
+    ``ours`` and ``leased``: the interface has control, and our lease is armed. ``kept_w`` is the set-point that stands.
+    ``resting``: it says itself that no session runs.
+    """
+
+    at: float
+    state: EvseState
+    power_w: float
+    charge_max_w: float
+    discharge_max_w: float
+    kept_w: float
+    least_charge_w: float = 0.0
+    least_discharge_w: float = 0.0
+    ours: bool = True
+    leased: bool = True
+    resting: bool = False
+    soc_pct: float | None = None
+    discharge_compatible: bool = False
+    voltage_v: float = 0.0
+    current_a: float = 0.0
+    error: str = ""
+    waits_for: str = ""
+    worn: str = ""
+
+    @property
+    def plugged(self) -> bool:
+        """A car hangs on it."""
+        return self.state is not EvseState.UNPLUGGED
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the newest setpoint amounts to now; ``leave`` asks to hand the charger back."""
+
+    power_w: float = 0.0
+    engage: bool = False
+    leave: bool = False
+
+
+class Act(StrEnum):
+    WAIT = "wait"
+    TAKE = "take"
+    START = "start"
+    ORDER = "order"
+    STOP = "stop"
+    GIVE_BACK = "give_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What we made of the charger, as far as it was verified. ``order_w`` None: what stands is not known.
+
+    ``remote``: under the interface's control, ours or a predecessor's; ``held``: taken by us, with the lease armed.
+    """
+
+    remote: bool = False
+    held: bool = False
+    session: bool = False
+    order_w: float | None = 0.0
+    written_at: float = float("-inf")
+    seeking_since: float | None = None
+    soc_known: bool = False
+    dry_since: float | None = None
+    refusal: str = ""
+    refused_at: float = 0.0
+    yielded: str = ""
+    yielded_at: float = 0.0
+    disturbed_at: tuple[float, ...] = ()
+    problem: str = ""
+    refused_act: tuple[Act, bool] | None = None
+    retry_at: float = 0.0
+
+    def seeking(self, now: float) -> bool:
+        """Tell whether the session still waits for the car's state of charge."""
+        return self.seeking_since is not None and not self.soc_known and now < self.seeking_since + SEEK_S
+
+
+def next_act(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
+    """Return what to do, and for ORDER and START the power, for WAIT the time at which to think again at the latest."""
+    act, power_w = _wanted(now, wish, look, standing, make)
+    if now < standing.retry_at and standing.refused_act == (act, power_w == 0.0):
+        return Act.WAIT, standing.retry_at
+    return act, power_w
+
+
+def _wanted(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
+    idle = not standing.session and standing.order_w == 0.0
+    if wish.leave or standing.yielded:
+        return (Act.GIVE_BACK, 0.0) if standing.remote else (Act.WAIT, float("inf"))
+    if not wish.engage or not look.plugged or look.state is EvseState.FAULT:
+        return (Act.WAIT, float("inf")) if idle or not standing.remote else (Act.STOP, 0.0)
+    if not standing.held:
+        return Act.TAKE, 0.0
+    if make.starts_sessions and not standing.session:
+        return Act.START, SEEK_W if make.seeks_soc and not standing.soc_known else 0.0
+    return _pace(now, target_w(now, wish, look, standing), standing, make)
+
+
+def target_w(now: float, wish: Wish, look: Look, standing: Standing) -> float:
+    """Return the set-point for a wish: whole watts inside of what the charger takes, and 0 where it would do nothing."""
+    if standing.seeking(now):
+        return SEEK_W
+    least_w = 0.0 if standing.refusal else -look.discharge_max_w
+    power_w = float(int(min(max(wish.power_w, least_w), look.charge_max_w)))
+    needed_w = look.least_charge_w if power_w > 0 else look.least_discharge_w
+    return power_w if abs(power_w) >= needed_w else 0.0
+
+
+def _pace(now: float, power_w: float, standing: Standing, make: Make) -> tuple[Act, float]:
+    """Let the charger settle between two writes, but never hold back what lessens the power noticeably."""
+    before_w = standing.order_w
+    if before_w == power_w:
+        return Act.WAIT, float("inf")
+    due = standing.written_at + make.settle_s
+    if before_w is None or now >= due:
+        return Act.ORDER, power_w
+    turned = before_w * power_w < 0 or power_w == 0.0
+    return (Act.ORDER, power_w) if turned or abs(before_w) - abs(power_w) >= LARGE_STEP_W else (Act.WAIT, due)
+
+
+def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
+    """Return what stands after an act was carried out and verified."""
+    match act:
+        case Act.TAKE:
+            fresh = replace(standing, remote=True, held=True, order_w=0.0)
+        case Act.START:
+            seeking = now if power_w == SEEK_W else None
+            fresh = replace(
+                standing, session=True, order_w=power_w, written_at=now, seeking_since=seeking, dry_since=None
+            )
+        case Act.ORDER:
+            fresh = replace(standing, order_w=power_w, written_at=now)
+        case Act.STOP:
+            fresh = replace(standing, session=False, order_w=0.0, written_at=now, seeking_since=None)
+        case Act.GIVE_BACK:
+            fresh = replace(
+                standing, remote=False, held=False, session=False, order_w=0.0, seeking_since=None
+            )
+        case _:
+            fresh = standing
+    return replace(fresh, problem="", refused_act=None)
+
+
+def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) -> Standing:
+    """Return what stands after the charger said no to an act: nothing is known of the set-point."""
+    if act is Act.ORDER and power_w < 0:
+        return replace(standing, order_w=None, refusal=f"{why}: {_WHAT_TO_DO}", refused_at=now)
+    stands_w = None if act in {Act.ORDER, Act.START} else standing.order_w
+    return replace(
+        standing,
+        order_w=stands_w,
+        problem=f"{act.replace('_', ' ')}: {why}",
+        refused_act=(act, power_w == 0.0),
+        retry_at=now + (RETRY_S if power_w else RETRY_ZERO_S),
+    )
+
+
+def asked_anew(standing: Standing) -> Standing:
+    """Return what stands when the owner asks again: nothing is held against the charger any more."""
+    return replace(standing, refusal="", yielded="", disturbed_at=())
+
+
+def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
+    """Return what stands after one more look at the charger on an unbroken connection."""
+    standing = _pardoned(now, standing)
+    if not look.plugged:
+        standing = replace(
+            standing,
+            session=False,
+            seeking_since=None,
+            soc_known=False,
+            dry_since=None,
+            refusal="",
+            yielded="",
+        )
+    if look.soc_pct is not None:
+        standing = replace(standing, soc_known=True)
+    if standing.held:
+        standing = _disturbed(now, look, standing)
+    if standing.session and look.resting and standing.order_w and now > standing.written_at + RESTART_S:
+        standing = replace(standing, session=False)
+    return _watched(now, look, standing, make)
+
+
+def _pardoned(now: float, standing: Standing) -> Standing:
+    """Try again after an hour what was refused or left to another."""
+    if standing.refusal and now >= standing.refused_at + REFUSAL_S:
+        standing = replace(standing, refusal="")
+    if standing.yielded and now >= standing.yielded_at + YIELD_S:
+        standing = replace(standing, yielded="", disturbed_at=())
+    return standing
+
+
+def _disturbed(now: float, look: Look, standing: Standing) -> Standing:
+    """Let go of a charger that somebody else commands.
+
+    Control that falls to the app while the connection holds was taken there by a person; after a restart of the charger
+    the connection is a new one, and control is simply taken again.
+    """
+    if not look.ours:
+        gone = replace(standing, remote=False, held=False, session=False, order_w=0.0, seeking_since=None)
+        return replace(gone, yielded=APP, yielded_at=now) if look.plugged else gone
+    foreign = standing.order_w is not None and abs(look.kept_w - standing.order_w) >= 1.0
+    if not foreign and look.leased:
+        return standing
+    times = (*(at for at in standing.disturbed_at if now - at < DISTURBED_WITHIN_S), now)
+    standing = replace(
+        standing,
+        disturbed_at=times,
+        held=look.leased,
+        order_w=None if foreign else standing.order_w,
+    )
+    if len(times) >= DISTURBED_TIMES:
+        standing = replace(standing, yielded=SECOND_MASTER, yielded_at=now)
+    return standing
+
+
+def _watched(now: float, look: Look, standing: Standing, make: Make) -> Standing:
+    """Note since when an ordered discharge has not flowed, and name it a refusal in time."""
+    ordered = standing.order_w is not None and standing.order_w < -SEEK_W
+    flows = look.power_w < -FLOWS_W
+    if not ordered or flows or look.state is not EvseState.READY:
+        return replace(standing, dry_since=None)
+    dry_since = now if standing.dry_since is None else standing.dry_since
+    if now - dry_since >= max(REFUSED_AFTER_S, make.settle_s) and not standing.refusal:
+        standing = replace(standing, refusal=f"{NO_FLOW}: {_WHAT_TO_DO}", refused_at=now)
+    return replace(standing, dry_since=dry_since)
+
+
+def differs(now: float, look: Look, standing: Standing, make: Make) -> bool:
+    """Tell whether the measured power is not what was ordered; never before the charger has settled."""
+    order_w = standing.order_w
+    if order_w is None or not standing.held or now < standing.written_at + make.settle_s:
+        return False
+    if order_w > 0 and look.soc_pct is not None and look.soc_pct >= FULL_PCT:
+        return False
+    part_w = make.least_share * order_w
+    low_w, high_w = min(part_w, order_w), max(part_w, order_w)
+    return not low_w - FOLLOW_TOLERANCE_W <= look.power_w <= high_w + FOLLOW_TOLERANCE_W
