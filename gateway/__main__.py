@@ -26,7 +26,8 @@ Runs a Leaf, its charger and a home battery as one power plant.
   run        run the gateway (it only observes until the owner turns control on)
   pair       show a fresh code to pair Home Assistant with a running gateway
   evse       run the CHAdeMO charger alone, against a vehicle program of anybody's over UDP
-  replay     play a recorded charging session through the charger's own logic
+  record     write down everything that goes over the wires, to look into a problem or to send it
+  replay     play a recording through the real drivers, on a virtual clock
 """
 
 EXAMPLES = """\
@@ -123,11 +124,38 @@ def _evse(arguments: argparse.Namespace) -> int:
     return asyncio.run(run(wish, lambda line: print(line, flush=True)))
 
 
-def _replay(arguments: argparse.Namespace) -> int:
-    from gateway.devices.chademo.recording import read_recording
-    from gateway.devices.chademo.replay import narrate, replay
+def _record(arguments: argparse.Namespace) -> int:
+    from gateway.devices.recording.record import Order, record
+    from gateway.fastpath import lock_path
 
-    narrate(replay(read_recording(arguments.file), arguments.current_a), print)
+    def progress(line: str) -> None:
+        if sys.stdout.isatty():
+            print(f"\r{line}\033[K", end="", flush=True)
+
+    config = load(arguments.site)
+    order = Order(
+        arguments.site,
+        config.state_dir,
+        lock_path(config),
+        arguments.out,
+        arguments.max_mib,
+        arguments.seconds,
+        arguments.with_serials,
+    )
+    files = asyncio.run(record(order, print, progress))
+    print("\nwritten:", *files, sep="\n  ")
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from gateway.devices.recording import loaders
+    from gateway.devices.recording.replay import cast_of, replay
+
+    site = load(arguments.site).devices.values() if arguments.site else ()
+    recording = loaders.joined(loaders.load(file) for file in arguments.files)
+    cast = cast_of(recording, {device.id: (device.driver, device.rest) for device in site})
+    print(recording, *(f"  {name}: {driver}" for name, (driver, _) in cast.devices.items()), "", sep="\n")
+    print(f"\n{replay(recording, cast, arguments.current_a, print)}")
     return 0
 
 
@@ -141,7 +169,7 @@ UDP on loopback, one line a datagram: frames ID#HEX, pilot lines !name=0/1. Whoe
   car       !k=1                     permission, together with 102.5.0
   charger   !lock=1, !d2=1           insulation is good: the car closes its contactor, 102.5.3 = 0
   car       102#029A010F00C13E00     and asks for current; the battery counts as connected
-  charger   109#027C010800050FF3C    109.5 = 05: current flows
+  charger   109#027C01080105FF3C     109.5 = 05: current flows
 
 Ctrl-C ends the session in its proper order. Exit status: 0 when the session ended as sessions should, else 1.
 All of it: docs/devices.md, "The EVSE alone"."""
@@ -230,30 +258,57 @@ COMMANDS = (
     ),
     Command("pair", _pair, "open pairing for ten minutes and show the code"),
     Command(
+        "record",
+        _record,
+        "write down everything that goes over the wires",
+        "Listens to the gateway that runs on this site; where none does, starts one that only observes.\n"
+        "One line an event; CAN frames as `candump -L` writes them. Ends with Ctrl-C.",
+        options=(
+            (
+                "--out",
+                {"type": Path, "default": Path("recordings"), "help": "folder (default: recordings)"},
+            ),
+            (
+                "--max-mib",
+                {
+                    "type": int,
+                    "default": 100,
+                    "help": "keep the newest so many MiB, in eight files (default: 100)",
+                },
+            ),
+            ("--seconds", {"type": float, "help": "how long (default: until Ctrl-C)"}),
+            (
+                "--with-serials",
+                {"action": "store_true", "help": "leave the car's VIN and the pack's serial number in"},
+            ),
+        ),
+    ),
+    Command(
         "replay",
         _replay,
-        "play a recorded CHAdeMO session through the charger's logic",
-        "Reads SavvyCAN CSV and candump logs; prints what the charger decides, on a virtual clock.",
+        "play a recording through the real drivers",
+        "Reads what `record` wrote, and candump, SavvyCAN CSV, OVMS crtd and tab-separated CAN logs.\n"
+        "Prints what the drivers decide, on a virtual clock. A CHAdeMO session is played to our\n"
+        "charger with a converter and pilot lines made of what the recorded charger said of itself.",
         site=False,
         options=(
-            ("file", {"type": Path, "help": "the recording"}),
+            (
+                "files",
+                {"type": Path, "nargs": "+", "help": "the recording, one file or all files of one run"},
+            ),
+            (
+                "--site",
+                {"type": Path, "help": "use the devices of this site.toml instead of the recorded ones"},
+            ),
             (
                 "--current-a",
                 {
                     "type": float,
                     "default": 15.0,
-                    "help": "asked of the car, out of it negative (default: 15)",
+                    "help": "asked of a car without a recorded wish, out of it negative (default: 15)",
                 },
             ),
         ),
-    ),
-    Command(
-        "evse",
-        _evse,
-        "run the CHAdeMO charger alone against a vehicle program",
-        EVSE,
-        site=False,
-        options=EVSE_OPTIONS,
     ),
     Command("fastpath", _fastpath, "(internal) the process that moves current, started by run"),
     Command("services", _services, "(internal) the process that plans and listens, started by run"),

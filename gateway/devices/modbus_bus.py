@@ -7,8 +7,8 @@ unanswered write did. Addresses are the 0-based numbers on the wire.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 from dataclasses import dataclass
+from typing import Protocol
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -193,7 +193,7 @@ class ModbusBus:
 
     def _tell(self, request: _Request, asked_at: float, answer: ModbusPDU | None) -> None:
         """Tell whoever records; None is no answer."""
-        if not self._wires.observed:
+        if not self._wires.remembering:
             return
         now = asyncio.get_running_loop().time()
         values, error = request.values, ""

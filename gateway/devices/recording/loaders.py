@@ -49,6 +49,14 @@ class Recording:
     started_at: float = 0.0
     header: dict[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """Return what was read, in words."""
+        left_out = f", {self.left_out} frames that our buses do not carry" if self.left_out else ""
+        return (
+            f"{self.form}: {len(self.events)} events in {self.lasts_s:.1f} s"
+            f"{left_out}, {self.not_understood} lines not understood"
+        )
+
     @property
     def frames(self) -> tuple[Frame, ...]:
         """The CAN frames of all buses, in order."""

@@ -9,7 +9,7 @@ import contextlib
 import platform
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.config import SiteConfig
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import lines
-from gateway.devices.recording.events import Dropped, Event, Fault, Said, Wanted, Wire
+from gateway.devices.recording.events import Dropped, Event, Exchange, Fault, Said, Wanted, Wire
 from gateway.devices.recording.wires import Wires
 from gateway.faults import FaultCode
 from gateway.model import DeviceInfo, EvSample, EvseSample, MeterSample, Setpoint, StorageSample
@@ -45,12 +45,19 @@ type Sample = MeterSample | StorageSample | EvseSample | EvSample
 
 
 class Tap(Wires):
-    """``run`` looks for a recorder at ``path`` and sends; everything else only notes."""
+    """``run`` looks for a recorder at ``path`` and sends; everything else only notes.
+
+    The newest answer to each question to a register is remembered for a recording that begins later: drivers read a
+    nameplate once.
+    """
+
+    remembering = True
 
     def __init__(self, path: Path, devices: Mapping[str, Mapping[str, Any]]) -> None:
         self._path = str(path)
         self._devices = devices
         self._names: dict[str, str] = {}
+        self._known: dict[tuple[str, int, int, int], Exchange] = {}
         self._identities: dict[str, DeviceInfo] = {}
         self._socket: socket.socket | None = None
         self._lines: list[str] = []
@@ -66,6 +73,8 @@ class Tap(Wires):
 
     @override
     def tell(self, event: Event) -> None:
+        if isinstance(event, Exchange) and not event.error:
+            self._known[event.wire, event.function, event.address, event.count] = event
         if self.observed:
             self._lines.append(lines.encode(event, self._zero_s))
 
@@ -119,6 +128,7 @@ class Tap(Wires):
         now = monotonic()
         told: list[Event] = [Wire(now, short, full) for full, short in self._names.items()]
         told += [Said(now, device, "DeviceInfo", asdict(info)) for device, info in self._identities.items()]
+        told += [replace(exchange, at_s=now) for exchange in self._known.values()]
         for event in told:
             yield lines.encode(event, self._zero_s)
 

@@ -10,10 +10,12 @@ from gateway.devices.recording.events import Event
 class Wires:
     """How the buses built in a context reach the world. These wires are real and nobody listens.
 
-    A bus asks for its short ``name`` once, tells events while ``observed``, and opens what is played in its place, if anything is.
+    A bus asks for its short ``name`` once, tells every event while ``observed`` and Modbus exchanges while ``remembering``, and
+    opens what is played in its place, if anything is.
     """
 
     observed = False
+    remembering = False
 
     def name(self, kind: str, full: str) -> str:
         """Return the short name of a wire; ``kind`` is "can", "mb" or "udp"."""
