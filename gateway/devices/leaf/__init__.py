@@ -1,0 +1,1 @@
+"""The Leaf on its own bus: EV-CAN or CAR-CAN heard, the battery controller asked."""
