@@ -16,7 +16,7 @@ LEAVES_AFTER_S = 2.5
 FORGOTTEN_S = 5.0
 """Nobody pulls k any longer when nothing at all was said for so long."""
 AWAY_S = 1.5
-"""A car without frames for longer was away; when it is back, it was plugged in anew."""
+"""A car that says nothing for longer was away; when it is back, it was plugged in anew."""
 REPLUG_S = 0.5
 
 
@@ -46,16 +46,22 @@ class Foreign:
     spoke: bool = False
     spoke_under_d1: bool = False
     unheard_s: float = 0.0
-    frameless_s: float = 0.0
+    """Since anybody said anything; the next, since the car itself did."""
+    silent_s: float = 0.0
 
     @property
     def permits(self) -> bool:
         """Whether the car pulls k."""
         return self.unheard_s < FORGOTTEN_S and (self.enabled if self.k is None else self.k)
 
+    def speaks(self, *, d1: bool) -> bool:
+        """Take note that it speaks; return whether it was away."""
+        was_away = self.spoke and self.silent_s > AWAY_S and (self.spoke_under_d1 or not d1)
+        self.spoke, self.silent_s = True, 0.0
+        return was_away
+
     def take(self, frame: CanLine) -> None:
         """Take a frame in."""
-        self.spoke, self.frameless_s = True, 0.0
         if frame.can_id == STATUS_FRAME and len(frame.data) == 8:
             self.enabled = bool(frame.data[5] & ENABLED_BIT)
             self.contactor_open = bool(frame.data[5] & OPEN_BIT)
@@ -93,17 +99,17 @@ class VehicleInlet:
         car.unheard_s = 0.0
         match line:
             case CanLine():
-                was_away = car.spoke and car.frameless_s > AWAY_S
-                self._returned |= was_away and (car.spoke_under_d1 or not self.pilot.d1)
+                self._returned |= car.speaks(d1=self.pilot.d1)
                 car.take(line)
+            case PilotLine(name="k" | "j", on=bool(on)):
+                self._returned |= car.speaks(d1=self.pilot.d1)
+                car.k = on
             case PilotLine(name=name, on=bool(on)):
                 return self._switch(name, on)
         return ""
 
     def _switch(self, name: str, on: bool) -> str:
         match name:
-            case "k" | "j":
-                self._car.k = on
             case "inserted":
                 self._pulled_out = not on
             case "estop":
@@ -120,8 +126,8 @@ class VehicleInlet:
         """Advance by ``dt_s``: connector, pilot lines, contactor, converter."""
         car, pilot = self._car, self.pilot
         car.unheard_s += dt_s
-        car.frameless_s += dt_s
-        car.spoke_under_d1 = pilot.d1 and (car.spoke_under_d1 or car.frameless_s <= dt_s)
+        car.silent_s += dt_s
+        car.spoke_under_d1 = pilot.d1 and (car.spoke_under_d1 or car.silent_s <= dt_s)
         pilot.plugged = self._inserted(dt_s)
         pilot.permitted = car.permits
         pilot.step(dt_s)

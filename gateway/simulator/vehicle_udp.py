@@ -94,12 +94,6 @@ class VehiclePort(asyncio.DatagramProtocol):
         self._on_datagram = on_datagram
         self._on_peer = on_peer
         self._ends: dict[Address, bytes] = {}
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
 
     def know(self, place: Place) -> None:
         """Speak to ``place`` from now on, though it has not spoken yet."""
@@ -123,8 +117,16 @@ class VehiclePort(asyncio.DatagramProtocol):
                 self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)
 
     def tell(self, text: str, address: Address | None = None) -> None:
-        """Send ``text`` to one peer, or to all."""
-        if self._transport is None:
-            return
+        """Send ``text`` to one peer, or to all; what a full socket does not take is lost, as on a full bus."""
         for peer, end in self._ends.items() if address is None else ((address, self._ends[address]),):
-            self._transport.sendto(text.encode() + end, peer)
+            self._send(text.encode() + end, peer)
+
+    def _send(self, datagram: bytes, peer: Address) -> None:
+        """Send past the error that an earlier peer, now gone, has left on the socket."""
+        with contextlib.suppress(BlockingIOError):
+            try:
+                self._socket.sendto(datagram, peer)
+            except ConnectionRefusedError as error:
+                self.error_received(error)
+                with contextlib.suppress(ConnectionRefusedError):
+                    self._socket.sendto(datagram, peer)
