@@ -14,7 +14,8 @@ from typing import Any
 
 from gateway import __version__
 from gateway.config import load
-from gateway.faults import ConfigError, GatewayError, Misuse
+from gateway.devices.chademo import alone_wish
+from gateway.faults import ConfigError, GatewayError
 
 EXIT_CONFIG = 2
 
@@ -110,32 +111,6 @@ def _pair(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _evse(arguments: argparse.Namespace) -> int:
-    from gateway.devices.chademo.alone import Wish, read_legs, run
-
-    if not arguments.verbose:
-        logging.getLogger("gateway").setLevel(logging.WARNING)
-    try:
-        legs = read_legs(arguments.power_w)
-    except ValueError as error:
-        raise Misuse(
-            f"--power-w {arguments.power_w}: {error}; write for example 3000 or 3000:20,-3000"
-        ) from None
-    wish = Wish(
-        arguments.can,
-        legs,
-        stop_after_s=arguments.stop_after,
-        seconds=arguments.seconds,
-        battery_v=arguments.battery_v,
-        max_charge_a=arguments.max_charge_a,
-        max_discharge_a=arguments.max_discharge_a,
-        report_current_workaround=arguments.report_current_workaround,
-        keep=arguments.keep,
-        as_json=arguments.json,
-    )
-    return asyncio.run(run(wish, lambda line: print(line, flush=True)))
-
-
 def _record(arguments: argparse.Namespace) -> int:
     from gateway.devices.recording.record import Order, record
     from gateway.fastpath import lock_path
@@ -159,6 +134,14 @@ def _record(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evse(arguments: argparse.Namespace) -> int:
+    from gateway.devices.chademo.alone import run
+
+    if not arguments.verbose:  # its own lines tell it
+        logging.getLogger().setLevel(logging.WARNING)
+    return asyncio.run(run(alone_wish.wish_of(arguments), lambda line: print(line, flush=True)))
+
+
 def _replay(arguments: argparse.Namespace) -> int:
     from gateway.devices.recording import loaders
     from gateway.devices.recording.replay import cast_of, replay
@@ -169,57 +152,6 @@ def _replay(arguments: argparse.Namespace) -> int:
     print(recording, *(f"  {name}: {driver}" for name, (driver, _) in cast.devices.items()), "", sep="\n")
     print(f"\n{replay(recording, cast, arguments.current_a, print)}")
     return 0
-
-
-EVSE = """\
-The real driver, on a simulated CAN adapter, converter and pilot-line module; the car is a program of yours. Text over
-UDP on loopback, one line a datagram: frames ID#HEX, pilot lines !name=0/1. Whoever is there first takes the port.
-
-  charger   !d1=1                    "I want to start": the car wakes
-  car       102#029A010000C83E00     100, 101, 102 (200, 110, 201) every 100 ms
-  charger   109#0200000001200000     108, 109, 208, 209 every 100 ms
-  car       !k=1                     permission, together with 102.5.0
-  charger   !lock=1, !d2=1           insulation is good: the car closes its contactor, 102.5.3 = 0
-  car       102#029A010F00C13E00     and asks for current; the battery counts as connected
-  charger   109#027C01080105FF3C     109.5 = 05: current flows
-
-Ctrl-C ends the session in its proper order. Exit status: 0 when the session ended as sessions should, else 1.
-All of it: docs/devices.md, "The EVSE alone"."""
-
-EVSE_OPTIONS: tuple[tuple[str, Mapping[str, Any]], ...] = (
-    (
-        "--can",
-        {"required": True, "metavar": "udp://127.0.0.1:PORT", "help": "?from=PORT2 fixes our own port"},
-    ),
-    (
-        "--power-w",
-        {
-            "default": "3000",
-            "metavar": "W",
-            "help": "AC power, negative out of the car (default: 3000); W:S,W:S,... in turn",
-        },
-    ),
-    (
-        "--stop-after",
-        {"type": float, "metavar": "S", "help": "end the session after S seconds with current allowed"},
-    ),
-    ("--seconds", {"type": float, "metavar": "S", "help": "end it all after S seconds"}),
-    ("--keep", {"action": "store_true", "help": "wait for the next car when a session has ended"}),
-    (
-        "--battery-v",
-        {"type": float, "default": 380.0, "metavar": "V", "help": "the car's battery (default: 380)"},
-    ),
-    ("--max-charge-a", {"type": float, "metavar": "A", "help": "offer less than the converter's 20 A"}),
-    (
-        "--max-discharge-a",
-        {"type": float, "metavar": "A", "help": "the same for discharging; 0: charge only"},
-    ),
-    (
-        "--report-current-workaround",
-        {"action": "store_true", "help": "tell 1 A once a minute while discharging"},
-    ),
-    ("--json", {"action": "store_true", "help": "one JSON object a line"}),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +287,14 @@ COMMANDS = (
                 },
             ),
         ),
+    ),
+    Command(
+        "evse",
+        _evse,
+        "run the CHAdeMO charger alone against a vehicle program",
+        alone_wish.ABOUT,
+        site=False,
+        options=alone_wish.OPTIONS,
     ),
     Command("fastpath", _fastpath, "(internal) the process that moves current, started by run"),
     Command("services", _services, "(internal) the process that plans and listens, started by run"),

@@ -7,9 +7,11 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from gateway.devices.chademo import guards as on
+from gateway.devices.chademo.alone_wish import Wish
 from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.evse import ChademoEvse
 from gateway.devices.chademo.moment import RESTING, Moment, State
@@ -24,50 +26,11 @@ LINGER_S = 1.5
 """The car may still hear that d1 is off, and the state is told to it once more."""
 READY_WITHIN_S = 20.0
 NORMAL_ENDS = frozenset({Cause.OWNER_STOP, Cause.VEHICLE_STOP, Cause.TIME_OVER})
+GOES_ON = frozenset({Cause.NO_ANSWER, Cause.RENEWAL})
+"""Nobody was there yet, or the driver itself begins anew at once: the session is not over."""
 NOBODY = "no vehicle"
 _DEVICE = "evse"
 _WISH = Reason(Rung.OWNER_REQUEST, "evse_alone")
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """So much power, into the car positive, for so long while current may flow; None: to the end."""
-
-    power_w: float
-    for_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What ``gateway evse`` was asked for. ``keep``: wait for another car when a session has ended."""
-
-    can: str
-    legs: tuple[Leg, ...] = (Leg(3000.0),)
-    stop_after_s: float | None = None
-    seconds: float | None = None
-    battery_v: float = 380.0
-    max_charge_a: float | None = None
-    max_discharge_a: float | None = None
-    report_current_workaround: bool = False
-    keep: bool = False
-    as_json: bool = False
-
-    def power_w(self, energised_s: float) -> float:
-        """Return the power wished for after so long with current allowed."""
-        for leg in self.legs:
-            if leg.for_s is None or energised_s < leg.for_s:
-                return leg.power_w
-            energised_s -= leg.for_s
-        return self.legs[-1].power_w
-
-
-def read_legs(text: str) -> tuple[Leg, ...]:
-    """Read ``3000`` or ``3000:10,-3000:10``, W for s. Raises ValueError."""
-    legs = []
-    for part in text.split(","):
-        power, colon, seconds = part.partition(":")
-        legs.append(Leg(float(power), float(seconds) if colon else None))
-    return tuple(legs)
 
 
 class Ears:
@@ -138,7 +101,9 @@ class Alone:
             if now >= renew_at or wanted != engaged:
                 renew_at, engaged = now + RENEW_S, wanted
                 power_w = self._wish.power_w(self._energised_s()) if wanted else 0.0
-                evse.apply(Setpoint(_DEVICE, power_w, now + LEASE_S, _WISH, engage=wanted))
+                evse.apply(
+                    Setpoint(_DEVICE, power_w, now + LEASE_S, _WISH, engage=wanted, owner_asked=wanted)
+                )
             await asyncio.sleep(LOOK_S)
 
     def _look(self, moment: Moment) -> None:
@@ -155,9 +120,9 @@ class Alone:
             self.summary.most_discharge_a = max(self.summary.most_discharge_a, -output.current_a)
         if resting and self._under_way:
             self._rested_at = now
-            if progress.cause is not Cause.NO_ANSWER:
-                self.summary.sessions += 1
             self.summary.cause = progress.cause.value
+            if progress.cause not in GOES_ON and not on.refused_at_random(moment):
+                self.summary.sessions += 1
         self._under_way = not resting
 
     def _energised_s(self) -> float:
