@@ -24,8 +24,10 @@ OWNERS_FAULTS = frozenset(
         "journal_unwritable",
         "limits_conflict",
         "plan_stale",
+        "second_master",
         "setpoint_not_followed",
         "vehicle_incompatible",
+        "write_budget",
     }
 )
 """Faults with a remedy in the owner's hands; the rest heals by itself and is shown by the fault sensors alone."""

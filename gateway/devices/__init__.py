@@ -25,6 +25,8 @@ DRIVERS: dict[str, str] = {
     "meter.sunspec": "gateway.devices.meter:SunSpecMeter",
     "storage.sunspec": "gateway.devices.storage.sunspec:SunSpecStorage",
     "evse.chademo": "gateway.devices.chademo.evse:ChademoEvse",
+    "evse.quasar": "gateway.devices.quasar:Quasar",
+    "evse.bidipro": "gateway.devices.bidipro:Bidipro",
 }
 
 

@@ -25,7 +25,7 @@ from gateway.devices.modbus_charger.steering import (
     refused,
     seen,
 )
-from gateway.faults import FaultCode, Refused, Theirs
+from gateway.faults import FaultCode, Malformed, Refused, Theirs
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoint
 
 LOGGER = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class ModbusCharger:
         """End what stands and hand the charger back, within 5 s; later setpoints are ignored."""
         self._released = True
         self._newer.set()
-        if self._standing.remote:
+        if self._standing.remote and self._bus.connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RELEASE_S):
                     await self._at_rest.wait()
@@ -159,7 +159,9 @@ class ModbusCharger:
                     await self._take_a_look(sink)
                     look_at = monotonic() + self._poll_s
                 until = await self._obey()
-                if until is not None:
+                if until is None:
+                    look_at = min(look_at, monotonic() + self._options.poll_s)
+                else:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(min(until, look_at)):
                             await self._newer.wait()
@@ -173,8 +175,14 @@ class ModbusCharger:
         return self._options.poll_s if busy else POLL_MAX_S
 
     async def _take_a_look(self, sink: Sink) -> None:
-        look = self._look = await self._panel.look(monotonic())
-        now = monotonic()
+        try:
+            look = await self._panel.look(monotonic())
+        except Malformed as error:
+            self._tell(sink, self._raised | {FaultCode.IMPLAUSIBLE_READING: str(error)})
+            if self._look is None:
+                raise
+            return
+        now, self._look = monotonic(), look
         before, standing = self._standing, seen(now, look, self._standing, self._make)
         self._stand(standing)
         if standing.yielded and standing.yielded != before.yielded:

@@ -47,7 +47,7 @@ class Make:
 class Look:
     """What a charger tells at one poll. The maxima are what it takes now, the leasts what it can do at all.
 
-    ``ours`` and ``leased``: the interface has control, and our lease is armed. ``kept_w`` is the set-point that stands.
+    ``ours``: the interface has control; ``leased``: lease and settings are as we left them. ``kept_w`` is the set-point.
     ``resting``: it says itself that no session runs.
     """
 
@@ -140,7 +140,8 @@ def _wanted(now: float, wish: Wish, look: Look, standing: Standing, make: Make) 
     if not standing.held:
         return Act.TAKE, 0.0
     if make.starts_sessions and not standing.session:
-        return Act.START, SEEK_W if make.seeks_soc and not standing.soc_known else 0.0
+        begun = standing.seeking_since is not None and not standing.seeking(now)
+        return Act.START, SEEK_W if make.seeks_soc and not standing.soc_known and not begun else 0.0
     return _pace(now, target_w(now, wish, look, standing), standing, make)
 
 
@@ -172,9 +173,9 @@ def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
         case Act.TAKE:
             fresh = replace(standing, remote=True, held=True, order_w=0.0)
         case Act.START:
-            seeking = now if power_w == SEEK_W else None
+            since = now if standing.seeking_since is None else standing.seeking_since
             fresh = replace(
-                standing, session=True, order_w=power_w, written_at=now, seeking_since=seeking, dry_since=None
+                standing, session=True, order_w=power_w, written_at=now, seeking_since=since, dry_since=None
             )
         case Act.ORDER:
             fresh = replace(standing, order_w=power_w, written_at=now)
@@ -190,8 +191,12 @@ def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
 
 
 def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) -> Standing:
-    """Return what stands after the charger said no to an act: nothing is known of the set-point."""
-    if act is Act.ORDER and power_w < 0:
+    """Return what stands after the charger said no to an act: nothing is known of the set-point.
+
+    A discharge that is refused twice is not asked for again; the first time, the charger's limits may just have moved.
+    """
+    again = standing.refused_act == (act, power_w == 0.0)
+    if act is Act.ORDER and power_w < 0 and again:
         return replace(standing, order_w=None, refusal=f"{why}: {_WHAT_TO_DO}", refused_at=now)
     stands_w = None if act in {Act.ORDER, Act.START} else standing.order_w
     return replace(

@@ -30,6 +30,10 @@ def table_of(driver, port, folder):
         case ["evse", "chademo"]:
             can = {"can_interface": "slcan", "can_channel": str(folder / "no-such-can")}
             return {"name": "Charger", **can, "converter": here, "pilot": here | {"unit": 2}}
+        case ["evse", "quasar"]:
+            return {"name": "Charger", **here}
+        case ["evse", "bidipro"]:
+            return {"name": "Charger", **here, "connector": 1}
     raise AssertionError(f"say here which table {driver} needs")
 
 
