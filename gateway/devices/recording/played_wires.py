@@ -10,12 +10,18 @@ from typing import Any, Protocol, override
 
 import can
 
+from gateway.devices.clock import monotonic
 from gateway.devices.recording.events import Event, Exchange, Frame, Turn, Wire
 from gateway.devices.recording.registers import RegisterImage
 from gateway.devices.recording.wires import Wires
 
 SILENT = "silent"
 LATENCY_S = 0.002
+SOON_S = 0.12
+"""A question that was recorded this soon after ours gets its answer then: a unit whose reaction was recorded may not seem to
+react before we have ordered anything, only because we look at another moment."""
+
+type Asked = tuple[int, int, int]
 
 
 class Registers(Protocol):
@@ -36,15 +42,41 @@ class _Unit:
     latency_s: float = LATENCY_S
     reachable: bool = True
     clients: list[_Client] = field(default_factory=list)
+    due: dict[Asked, deque[float]] = field(default_factory=dict)
+    waiting: dict[Asked, list[asyncio.Future[None]]] = field(default_factory=dict)
+
+    async def moment(self, function: int, address: int, count: int, now_s: float) -> None:
+        """Wait for the moment at which this question was answered."""
+        due = self.due.get((function, address, count))
+        own = isinstance(self.registers, RegisterImage) and self.registers.holds_ours(
+            function, address, count
+        )
+        if due and due[0] - now_s <= SOON_S and not own:
+            answered = asyncio.get_running_loop().create_future()
+            self.waiting.setdefault((function, address, count), []).append(answered)
+            await answered
+        else:
+            await asyncio.sleep(self.latency_s)
+
+    def hear(self, exchange: Exchange) -> None:
+        """Let the unit answer as it was recorded."""
+        asked = exchange.function, exchange.address, exchange.count
+        if isinstance(self.registers, RegisterImage):
+            self.registers.heard(exchange)
+            self.due[asked].popleft()
+        for answered in self.waiting.pop(asked, ()):
+            if not answered.done():
+                answered.set_result(None)
 
 
 class PlayedWires(Wires):
     """``stand_ins`` answer as Modbus units of that name; every other one answers from the ``events``.
 
-    ``on_told`` hears what our buses tell.
+    ``on_told`` hears what our buses tell; ``zero`` is the loop's time of the first event.
     """
 
     observed = remembering = True
+    zero = 0.0
 
     def __init__(
         self,
@@ -61,7 +93,10 @@ class PlayedWires(Wires):
             if isinstance(event, Exchange):
                 exchanges.setdefault(event.wire, []).append(event)
         for wire, told in exchanges.items():
-            self._units[wire] = _Unit(RegisterImage(told))
+            unit = self._units[wire] = _Unit(RegisterImage(told))
+            for exchange in told:
+                asked = exchange.function, exchange.address, exchange.count
+                unit.due.setdefault(asked, deque()).append(exchange.at_s)
         heard = sorted({event.bus for event in events if isinstance(event, Frame)})
         self._only_bus = heard[0] if len(heard) == 1 else None
         self._on_told = on_told
@@ -86,7 +121,7 @@ class PlayedWires(Wires):
 
     @override
     def modbus(self, wire: str, changed: Callable[[bool], None]) -> Any:
-        return _Client(self._units.setdefault(wire, _Unit(RegisterImage())), changed)
+        return _Client(self, self._units.setdefault(wire, _Unit(RegisterImage())), changed)
 
     def play(self, event: Event) -> None:
         """Let the wires do what was recorded."""
@@ -94,10 +129,8 @@ class PlayedWires(Wires):
             case Frame(_, bus):
                 for played in self._buses.get(bus, ()):
                     played.put(event)
-            case Exchange(_, wire) if (unit := self._units[wire]).reachable:
-                unit.latency_s = event.latency_s if not event.error else unit.latency_s
-                if isinstance(unit.registers, RegisterImage):
-                    unit.registers.heard(event)
+            case Exchange(_, wire):
+                self._units[wire].hear(event)
             case Turn(_, wire, up, why) if wire in self._units:
                 self._units[wire].reachable = up
                 for client in tuple(self._units[wire].clients) if not up else ():
@@ -189,8 +222,9 @@ class _Answer:
 class _Client:
     """A Modbus client, in the shape of pymodbus, that asks a played unit."""
 
-    def __init__(self, unit: _Unit, changed: Callable[[bool], None]) -> None:
+    def __init__(self, wires: PlayedWires, unit: _Unit, changed: Callable[[bool], None]) -> None:
         self.connected = False
+        self._wires = wires
         self._unit = unit
         self._changed = changed
 
@@ -249,7 +283,7 @@ class _Client:
         )
 
     async def _read(self, function: int, address: int, count: int) -> _Answer:
-        await asyncio.sleep(self._unit.latency_s)
+        await self._unit.moment(function, address, count, monotonic() - self._wires.zero)
         found = self._unit.registers.read(function, address, count)
         return await _failed(function, found) if isinstance(found, str) else _Answer(function, list(found))
 

@@ -36,6 +36,10 @@ class RegisterImage:
                 self._ours.pop(place, None)
             self._recorded[place] = value
 
+    def holds_ours(self, function: int, address: int, count: int) -> bool:
+        """Tell whether some of these registers are as we wrote them."""
+        return any((SPACES[function], address + n) in self._ours for n in range(count))
+
     def read(self, function: int, address: int, count: int) -> tuple[int, ...] | str:
         """Return the values, or the error of an exchange."""
         if error := self._errors.get((function, address, count)):

@@ -11,6 +11,7 @@ from typing import Any, cast
 from gateway.devices import DRIVERS, Actuator, Device, open_device
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import stand_ins
+from gateway.devices.recording.comparison import Followed, Steps
 from gateway.devices.recording.events import Event, Exchange, Fault, Frame, Said, Wanted
 from gateway.devices.recording.loaders import Form, Recording
 from gateway.devices.recording.played_wires import PlayedWires
@@ -40,15 +41,18 @@ class Cast:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a replay was."""
+class Outcome:
+    """How a replay ended beside the recording, and how fast it was; ``followed`` by device id."""
 
+    statuses: Steps
+    followed: Mapping[str, Followed]
+    differing_orders: int
     events: int
     lasts_s: float
     took_s: float
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the pace in words."""
         return (
             f"{self.events} events, {self.lasts_s:.1f} s, replayed in {self.took_s:.2f} s: "
             f"{self.events / self.took_s:.0f} events/s, {self.lasts_s / self.took_s:.0f} × real time"
@@ -77,11 +81,17 @@ def cast_of(recording: Recording, site: Tables | None = None) -> Cast:
     return Cast(cars)
 
 
-def replay(recording: Recording, cast_: Cast, current_a: float, say: Say) -> Pace:
-    """Tell ``say`` what the drivers decide; ``current_a`` is asked of a car whose charger has a stand-in, into it positive."""
+def replay(recording: Recording, cast_: Cast, current_a: float, say: Say) -> Outcome:
+    """Tell ``say`` what the drivers decide; ``current_a`` is asked of a car whose charger has a stand-in, into it positive.
+
+    Not to be called on a running loop.
+    """
     began = perf_counter()
-    run_at_once(_Stage(recording, cast_, current_a, say).run())
-    return Pace(len(recording.events), recording.lasts_s, perf_counter() - began)
+    stage = _Stage(recording, cast_, current_a, say)
+    run_at_once(stage.run())
+    story, took_s = stage.story, perf_counter() - began
+    counted = (story.differences.count, len(recording.events), recording.lasts_s, took_s)
+    return Outcome(story.statuses, story.followed, *counted)
 
 
 class _Stage:
@@ -89,7 +99,7 @@ class _Stage:
         self._recording = recording
         self._cast = cast_
         self._current_a = current_a
-        self._story = Story(say)
+        self.story = Story(say)
         self._zero = 0.0
         self._devices: dict[str, Device] = {}
         session = cast_.session
@@ -97,7 +107,7 @@ class _Stage:
 
     async def run(self) -> None:
         """Open the drivers on the played wires, play, and end them."""
-        self._zero = monotonic() + LEAD_S
+        self._zero = self._wires.zero = monotonic() + LEAD_S
         WIRES.set(self._wires)
         for name, (driver, table) in self._cast.devices.items():
             self._devices[name] = open_device(name, driver, table)
@@ -112,7 +122,7 @@ class _Stage:
                 self.over = True
                 for task in running:
                     task.cancel()
-        self._story.end()
+        self.story.end()
 
     over = False
 
@@ -131,15 +141,17 @@ class _Stage:
         ours = self._recording.form is Form.OWN
         match event:
             case Frame() if self._cast.session and not self._cast.session.hear(event):
-                self._story.recorded(event)
+                self.story.recorded(event)
             case Frame(sent=True) if ours:
-                self._story.recorded(event)
-                self._story.differences.recorded(event.at_s, *order_of(event))
+                self.story.recorded(event)
+                self.story.differences.recorded(event.at_s, *order_of(event))
+            case Said():
+                self.story.recorded(event)
             case Wanted(_, device, told) if device in self._devices:
                 cast(Actuator, self._devices[device]).apply(_setpoint(device, told))
             case _:
                 if isinstance(event, Exchange) and event.writes and not event.error:
-                    self._story.differences.recorded(event.at_s, *order_of(event))
+                    self.story.differences.recorded(event.at_s, *order_of(event))
                 self._wires.play(event)
 
     async def _ask(self, session: stand_ins.Session) -> None:
@@ -157,7 +169,7 @@ class _Stage:
     async def _look(self) -> None:
         while self._recording.form is Form.OWN:
             await asyncio.sleep(RENEW_S)
-            self._story.differences.look(self.now_s)
+            self.story.differences.look(self.now_s)
 
     def _told(self, event: Event) -> None:
         """Hear what our own buses do."""
@@ -165,26 +177,26 @@ class _Stage:
             return
         event = replace(event, at_s=event.at_s - self._zero)
         if isinstance(event, Frame) and event.sent:
-            self._story.sent(event)
-            self._story.differences.ours(event.at_s, *order_of(event))
+            self.story.sent(event)
+            self.story.differences.ours(event.at_s, *order_of(event))
         elif isinstance(event, Exchange) and event.writes and not event.error:
-            self._story.differences.ours(event.at_s, *order_of(event))
+            self.story.differences.ours(event.at_s, *order_of(event))
 
     def say(self, who: str, what: str) -> None:
         """Tell what a driver logs."""
         if not self.over:
-            self._story.line(self.now_s, who, what)
+            self.story.line(self.now_s, who, what)
 
     def sample(self, device: str, sample: Any) -> None:
         """Tell what a driver publishes."""
         if not self.over:
             told = {f.name: getattr(sample, f.name) for f in fields(sample)}
-            self._story.sample(Said(self.now_s, device, type(sample).__name__, told))
+            self.story.sample(Said(self.now_s, device, type(sample).__name__, told))
 
     def fault(self, device: str, code: FaultCode, detail: str, *, up: bool) -> None:
         """Tell what a driver raises or clears."""
         if not self.over:
-            self._story.fault(Fault(self.now_s, device, code, detail, up))
+            self.story.fault(Fault(self.now_s, device, code, detail, up))
 
 
 @dataclass(frozen=True, slots=True)

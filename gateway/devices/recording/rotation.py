@@ -39,7 +39,6 @@ class RotatingFiles:
         if line.startswith(HEADER):
             self._begin(line)
             return
-        self._remember(line)
         if self._file is None or self._size > self._file_bytes:
             stamp = line.split(" ", 1)[0].strip("()")
             self._next()
@@ -47,6 +46,7 @@ class RotatingFiles:
             for rest in self._known.values():
                 self._put(f"{stamp} {rest}")
         self._put(line)
+        self._remember(line)
         self.lines += 1
 
     def close(self) -> None:

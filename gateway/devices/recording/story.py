@@ -1,9 +1,9 @@
 """A replay told in lines: what a person would want to know of it, each thing when it changes and not before. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.devices.recording.comparison import Differences, Followed, Steps
 from gateway.devices.recording.events import Exchange, Fault, Frame, Said
 
 type Say = Callable[[str], None]
@@ -29,8 +29,6 @@ FRAMES: dict[int, tuple[str, slice]] = {
 }
 """What is told of a frame that we send: the bytes that are decisions and not measurements (reference/can.md 3.3)."""
 STATUS_ID, STATUS_BYTE = 0x109, 5
-SETTLED_S = 0.5
-"""Ours and the recorded order may differ for so long: the two clocks are not the same."""
 
 
 class Story:
@@ -41,7 +39,8 @@ class Story:
         self._told: dict[str, dict[str, Any]] = {}
         self._faults: dict[tuple[str, str], str] = {}
         self._sent: dict[tuple[str, int], bytes] = {}
-        self.statuses: dict[str, list[tuple[float, int]]] = {"ours": [], "recorded": []}
+        self.statuses = Steps("status 109.5")
+        self.followed: dict[str, Followed] = {}
         self.differences = Differences(self.line)
 
     def line(self, at_s: float, who: str, what: str) -> None:
@@ -49,7 +48,8 @@ class Story:
         self._say(f"{at_s:9.3f} s  {who}  {what}")
 
     def sample(self, said: Said) -> None:
-        """Tell what has changed in a sample."""
+        """Tell what has changed in a sample of ours."""
+        self._followed(said.device).ours(said)
         told = self._told.setdefault(said.device, {})
         news = {
             name: said.sample[name]
@@ -71,7 +71,7 @@ class Story:
 
     def sent(self, frame: Frame) -> None:
         """Tell a frame of ours that decides something else than the one before."""
-        self._status("ours", frame)
+        self._status(self.statuses.ours, frame)
         key = (frame.bus, frame.can_id)
         text, part = FRAMES.get(frame.can_id, ("sends", slice(None)))
         if self._sent.get(key) != frame.data[part]:
@@ -81,74 +81,27 @@ class Story:
             bytes_ = " ".join(byte if n in decided else "--" for n, byte in enumerate(shown))
             self.line(frame.at_s, _bus(frame.bus), f"{text} {frame.can_id:03X} {bytes_}")
 
-    def recorded(self, frame: Frame) -> None:
-        """Note what the recorded charger sent."""
-        self._status("recorded", frame)
+    def recorded(self, event: Frame | Said) -> None:
+        """Note what the recorded charger sent, or what a recorded driver published."""
+        if isinstance(event, Frame):
+            self._status(self.statuses.recorded, event)
+        else:
+            self._followed(event.device).recorded(event)
 
     def end(self) -> None:
-        """Compare the steps of both chargers, where both took any."""
-        ours, recorded = self.statuses["ours"], self.statuses["recorded"]
-        if not ours or not recorded:
-            return
-        self._say("\nstatus 109.5       ours   recorded   later by")
-        for n in range(max(len(ours), len(recorded))):
-            mine, theirs = (steps[n] if n < len(steps) else None for steps in (ours, recorded))
-            same = mine is not None and theirs is not None and mine[1] == theirs[1]
-            by = f"{mine[0] - theirs[0]:+8.3f} s" if same and mine and theirs else "       -"
-            self._say(f"  {_step(mine)}  {_step(theirs)}  {by}")
+        """Compare the whole with what was recorded."""
+        for table in (self.statuses, *(followed.states for followed in self.followed.values())):
+            if lines := list(table.table()):
+                self._say("\n" + "\n".join(lines))
+        if apart := [told for followed in self.followed.values() if (told := followed.summary())]:
+            self._say("\n" + "\n".join(apart))
 
-    def _status(self, whose: str, frame: Frame) -> None:
+    def _followed(self, device: str) -> Followed:
+        return self.followed.setdefault(device, Followed(device))
+
+    def _status(self, steps: list[tuple[float, str]], frame: Frame) -> None:
         if frame.can_id == STATUS_ID and len(frame.data) == 8:
-            steps = self.statuses[whose]
-            if not steps or steps[-1][1] != frame.data[STATUS_BYTE]:
-                steps.append((frame.at_s, frame.data[STATUS_BYTE]))
-
-
-@dataclass
-class _Both:
-    """One thing that is ordered: what we order and what was recorded, and since when they differ."""
-
-    ours: str | None = None
-    recorded: str | None = None
-    since_s: float = 0.0
-    told: bool = False
-
-
-@dataclass
-class Differences:
-    """Tells where our orders and the recorded ones differ for longer than ``SETTLED_S``, and when they agree again."""
-
-    line: Callable[[float, str, str], None]
-    _orders: dict[str, _Both] = field(default_factory=dict)
-
-    def ours(self, at_s: float, key: str, value: str) -> None:
-        """Take what we order."""
-        both = self._orders.setdefault(key, _Both())
-        self._settle(at_s, both)
-        both.ours = value
-
-    def recorded(self, at_s: float, key: str, value: str) -> None:
-        """Take what was ordered when it was recorded."""
-        both = self._orders.setdefault(key, _Both())
-        self._settle(at_s, both)
-        both.recorded = value
-
-    def look(self, at_s: float) -> None:
-        """Tell what has differed for too long, and what agrees again."""
-        for key, both in self._orders.items():
-            self._settle(at_s, both)
-            if both.ours != both.recorded and not both.told and at_s - both.since_s > SETTLED_S:
-                both.told = True
-                self.line(
-                    both.since_s, key, f"differs: recorded {both.recorded or '-'}, ours {both.ours or '-'}"
-                )
-            elif both.ours == both.recorded and both.told:
-                both.told = False
-                self.line(at_s, key, "agrees again")
-
-    def _settle(self, at_s: float, both: _Both) -> None:
-        if both.ours == both.recorded:
-            both.since_s = at_s
+            self.statuses.take(steps, frame.at_s, f"{frame.data[STATUS_BYTE]:02X}")
 
 
 def order_of(event: Frame | Exchange) -> tuple[str, str]:
@@ -177,7 +130,3 @@ def _named(name: str, value: object) -> str:
 
 def _bus(name: str) -> str:
     return f"bus {name}" if name.isdigit() else name
-
-
-def _step(step: tuple[float, int] | None) -> str:
-    return f"{step[1]:02X} {step[0]:9.3f} s" if step else "       -      "
