@@ -34,6 +34,8 @@ class WallCharger:
         self.charged_wh = 0.0
         self.discharged_wh = 0.0
         self.soc_pct = 0.0
+        self.stored_wh = 0.0
+        self.capacity_wh = 0.0
         self._full_pct = full_pct
         self._share = share
         self._handshake_s = 0.0
@@ -45,7 +47,7 @@ class WallCharger:
         if pack is None or emergency_stop:
             self.session_wanted = self.engaged = False
         if pack is not None:
-            self.soc_pct = pack.soc_pct
+            self.soc_pct, self.stored_wh, self.capacity_wh = pack.soc_pct, pack.stored_wh, pack.capacity_wh
             self._shake_hands(dt_s)
         if pack is None or not self.engaged:
             self._power.cut()
