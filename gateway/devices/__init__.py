@@ -27,6 +27,7 @@ DRIVERS: dict[str, str] = {
     "evse.chademo": "gateway.devices.chademo.evse:ChademoEvse",
     "evse.quasar": "gateway.devices.quasar:Quasar",
     "evse.bidipro": "gateway.devices.bidipro:Bidipro",
+    "evse.echonet": "gateway.devices.echonet.evse:EchonetEvse",
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from gateway.devices import DRIVERS, driver_class, open_device
 from gateway.faults import ConfigError, FaultCode
 from gateway.model import DeviceKind, FailSafeCard, Reason, Rung, Setpoint
+from tests.gateway.devices.echonet.unit_on_wire import UnitOnWire
 from tests.gateway.devices.inverter import Inverter
 from tests.gateway.devices.modbus_device import ModbusDevice
 from tests.gateway.devices.slot import Slot
@@ -34,6 +35,8 @@ def table_of(driver, port, folder):
             return {"name": "Charger", **here}
         case ["evse", "bidipro"]:
             return {"name": "Charger", **here, "connector": 1}
+        case ["evse", "echonet"]:
+            return {"name": "Charger", **here, "listen": "127.0.0.1", "listen_port": 0}
     raise AssertionError(f"say here which table {driver} needs")
 
 
@@ -135,11 +138,12 @@ async def test_release_ends_within_five_seconds_even_when_nobody_answers(device)
 @pytest.mark.parametrize("driver", ACTUATORS)
 async def test_an_expired_setpoint_is_never_written(driver, tmp_path):
     zeros = defaultdict(int)
-    wire = (
-        Inverter()
-        if driver == "storage.sunspec"
-        else ModbusDevice(holding=zeros, inputs=zeros, discrete=zeros)
-    )
+    if driver == "storage.sunspec":
+        wire = Inverter()
+    elif driver == "evse.echonet":
+        wire = UnitOnWire()
+    else:
+        wire = ModbusDevice(holding=zeros, inputs=zeros, discrete=zeros)
     async with wire:
         device = open_device("it", driver, table_of(driver, wire.port, tmp_path))
         slot = Slot()
