@@ -6,7 +6,7 @@ import pytest
 
 from gateway.devices.leaf.frames import CAR_CAN, EV_CAN
 from gateway.devices.leaf.integrity import Integrity, intact
-from gateway.devices.leaf.isotp import Partial, receive
+from gateway.devices.leaf.isotp import receive
 from gateway.devices.leaf.quantities import Car, Quantity
 from gateway.devices.leaf.recognition import confirmed
 from gateway.devices.leaf.traffic import Traffic
