@@ -27,7 +27,7 @@ FRAMES: dict[int, tuple[str, slice]] = {
     0x208: ("discharge", slice(1, 8)),
     0x209: ("sequence", slice(0, 8)),
 }
-"""What is told of a frame that we send: the bytes that are decisions and not measurements (reference/can.md 3.3)."""
+"""A frame that we send is told when these bytes change: decisions and not measurements (reference/can.md 3.3)."""
 STATUS_ID, STATUS_BYTE = 0x109, 5
 
 
@@ -76,10 +76,7 @@ class Story:
         text, part = FRAMES.get(frame.can_id, ("sends", slice(None)))
         if self._sent.get(key) != frame.data[part]:
             self._sent[key] = frame.data[part]
-            shown = frame.data.hex(" ").upper().split(" ")
-            decided = range(*part.indices(len(shown)))
-            bytes_ = " ".join(byte if n in decided else "--" for n, byte in enumerate(shown))
-            self.line(frame.at_s, _bus(frame.bus), f"{text} {frame.can_id:03X} {bytes_}")
+            self.line(frame.at_s, _bus(frame.bus), f"{text} {frame.can_id:03X} {frame.data.hex(' ').upper()}")
 
     def recorded(self, event: Frame | Said) -> None:
         """Note what the recorded charger sent, or what a recorded driver published."""
