@@ -15,6 +15,7 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from gateway.devices import Sink
+from gateway.devices.clock import monotonic
 from gateway.devices.recording import events
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
@@ -176,7 +177,7 @@ class ModbusBus:
             client = self._client
             if client is None or not client.connected:
                 raise Unreachable("not connected")
-            asked_at = asyncio.get_running_loop().time()
+            asked_at = monotonic()
             try:
                 async with asyncio.timeout(self._timeout_s) as self._asking:
                     answer = await _ASK[request.function](client, request, self._unit)
@@ -195,7 +196,7 @@ class ModbusBus:
         """Tell whoever records; None is no answer."""
         if not self._wires.remembering:
             return
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         values, error = request.values, ""
         if answer is None:
             error = "silent"
@@ -207,7 +208,7 @@ class ModbusBus:
         self._wires.tell(events.Exchange(now, self._wire, *told))
 
     def _tell_turn(self, *, up: bool, why: str = "") -> None:
-        self._wires.tell(events.Turn(asyncio.get_running_loop().time(), self._wire, up, why))
+        self._wires.tell(events.Turn(monotonic(), self._wire, up, why))
 
     def _connection_changed(self, connected: bool) -> None:
         """End the call under way as soon as its connection is lost, instead of at its timeout."""
