@@ -28,6 +28,7 @@ DRIVERS: dict[str, str] = {
     "evse.quasar": "gateway.devices.quasar:Quasar",
     "evse.bidipro": "gateway.devices.bidipro:Bidipro",
     "evse.echonet": "gateway.devices.echonet.evse:EchonetEvse",
+    "vehicle.leaf": "gateway.devices.leaf.vehicle:Leaf",
 }
 
 

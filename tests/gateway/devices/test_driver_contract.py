@@ -17,7 +17,7 @@ from tests.gateway.devices.modbus_device import ModbusDevice
 from tests.gateway.devices.slot import Slot
 
 PROMPT_S = 6.0
-ACTUATORS = [name for name in DRIVERS if not name.startswith("meter.")]
+ACTUATORS = [name for name in DRIVERS if DeviceKind(name.partition(".")[0]).steered]
 
 
 def table_of(driver, port, folder):
@@ -37,6 +37,8 @@ def table_of(driver, port, folder):
             return {"name": "Charger", **here, "connector": 1}
         case ["evse", "echonet"]:
             return {"name": "Charger", **here, "listen": "127.0.0.1", "listen_port": 0}
+        case ["vehicle", _]:
+            return {"name": "Leaf", "can_interface": "slcan", "can_channel": str(folder / "no-such-can")}
     raise AssertionError(f"say here which table {driver} needs")
 
 
