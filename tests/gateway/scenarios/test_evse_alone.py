@@ -230,6 +230,36 @@ async def test_an_emergency_stop_ends_it_at_once(start):
     assert not car.pilot["d2"]
 
 
+async def test_k_alone_that_falls_is_an_emergency(start):
+    car = Vehicle()
+    charger = await start(url(car.listen()))
+    async with asyncio.timeout(NEVER_S):
+        await car.live(lambda: charger.reached("energised"))
+        car.say(b"!k=0")
+        await car.live(lambda: charger.ended)
+    car.hang_up()
+    assert (charger.process.returncode, charger.summary["cause"]) == (1, "permission_withdrawn")
+    assert not car.pilot["d2"]
+
+
+async def test_a_start_that_the_car_refuses_is_tried_again_and_may_then_succeed(start):
+    car = Vehicle()
+    car.refuses_starts = 1
+    charger = await session(start, car, "--stop-after", "1")
+    assert (charger.process.returncode, charger.summary["sessions"]) == (0, 1)
+    assert any(line.get("cause") == "vehicle_refused" for line in charger.told)
+    assert 0x05 in car.statuses
+
+
+async def test_a_cheap_car_with_a_frame_every_75_ms_and_without_a_word_of_k_is_charged(start):
+    car = Vehicle()
+    car.is_cheap = True
+    charger = await session(start, car, "--stop-after", "1")
+    assert charger.process.returncode == 0
+    assert 0x05 in car.statuses
+    assert {i for _, i, _ in car.seen} >= {0x108, 0x109}
+
+
 @pytest.mark.parametrize("place", ["udp://192.168.1.5:5100", "udp://127.0.0.1", "tcp://127.0.0.1:1", "can0"])
 async def test_only_a_loopback_port_is_taken(place):
     command = ("-m", "gateway", "evse", "--can", place)

@@ -25,6 +25,10 @@ class Vehicle:
     stop_after_s = None
     fault_bits, fault_after_s = 0, None
     silent_after_s = None
+    refuses_starts = 0
+    """So many times it says 102.5.4 instead of permitting."""
+    is_cheap = False
+    """One of its three frames every 75 ms, nothing about discharging, no line for k."""
     line_end = b""
 
     def __init__(self):
@@ -37,6 +41,7 @@ class Vehicle:
         self._socket.setblocking(False)
         self._peer = None
         self._newest = {}
+        self._refused, self._turn = False, 0
         self._d1_at = self._d2_at = self._closed_at = self._energised_at = self._left_at = None
 
     # ── the wire ──
@@ -86,7 +91,7 @@ class Vehicle:
             now = loop.time()
             self._listen_to_all(now)
             if now >= burst_at:
-                burst_at = max(burst_at + BURST_S, now)
+                burst_at = max(burst_at + (0.075 if self.is_cheap else BURST_S), now)
                 self._think(now)
                 if self._awake and not self._silent(now):
                     self._speak(now)
@@ -102,7 +107,7 @@ class Vehicle:
             return
         status = self._status
         if STATUS in self._newest and now - self._d1_at > self.k_after_s and not self.leaving:
-            self._permit(True)
+            self._permit(not self.refuses_starts)
         if (
             d2
             and self.k
@@ -119,6 +124,8 @@ class Vehicle:
             self._leave(now, status, d2)
 
     def _sleep(self):
+        self.refuses_starts -= self._refused
+        self._refused = False
         self._permit(False)
         self.contactor = self.leaving = False
         self.asks_a = self.limit_a = 0
@@ -152,7 +159,8 @@ class Vehicle:
     def _permit(self, on):
         if on != self.k:
             self.k = on
-            self.say(b"!k=%d" % on)
+            if not self.is_cheap:
+                self.say(b"!k=%d" % on)
 
     def _silent(self, now):
         running_s = now - self._energised_at if self._energised_at else 0.0
@@ -168,16 +176,22 @@ class Vehicle:
         return self.fault_bits if now - self._energised_at > self.fault_after_s else 0
 
     def _speak(self, now):
-        bits = 0x80 | self.k | (0 if self.contactor else 0x08)
+        bits = 0x80 * (not self.is_cheap) | self.k | (0 if self.contactor else 0x08)
+        if self.refuses_starts and now - self._d1_at > self.k_after_s:
+            bits, self._refused = bits | 0x10, True
         target, most = self.target_v, self.maximum_v
-        for can_id, data in (
+        frames = (
             (0x100, [0, 0, 0, 0, most & 255, most >> 8, 100, 0]),
             (0x101, [0, 255, 60, 0, 0, 0x62, 0x01, 0]),
             (0x102, [2, target & 255, target >> 8, self.asks_a, self._faults(now), bits, 62, 0]),
             (0x200, [255 - self.limit_a, 0, 0, 0, 250, 0, 10, 100]),
             (0x110, [1, 0, 0, 0, 0, 0, 0, 0]),
             (0x201, [2, 0, 0, 0, 0, 0, 0, 0]),
-        ):
+        )
+        if self.is_cheap:
+            self._turn = (self._turn + 1) % 3
+            frames = frames[self._turn : self._turn + 1]
+        for can_id, data in frames:
             self.say(b"%03X#%s" % (can_id, bytes(data).hex().upper().encode()))
 
     # ── what it saw ──
