@@ -127,7 +127,7 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_reader(0, lambda: None if os.read(0, 4096) else stopping.set())
     options.run_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        bench = Bench(options.place, options.battery_v, options.run_dir.resolve() / "can0")
+        bench = Bench(read_place(options.place), options.battery_v, options.run_dir.resolve() / "can0")
         _say(await bench.open(stack))
         due = was = loop.time()
         while not stopping.is_set():
@@ -143,26 +143,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser("python -m gateway.simulator.vehicle_bench", description=__doc__)
     add = parser.add_argument
-    add("place", type=_place, metavar="udp://127.0.0.1:PORT[?from=PORT]", help="where the vehicle program is")
+    add("place", metavar="udp://127.0.0.1:PORT[?from=PORT]", help="where the vehicle program is")
     add("--run-dir", type=Path, required=True, metavar="DIR", help="folder of the CAN adapter can0")
     add("--battery-v", type=float, default=380.0, metavar="V", help="the car's battery (default 380)")
     add("--until-input-ends", action="store_true", help="end with the standard input, as a child should")
     return parser.parse_args(arguments)
 
 
-def _place(url: str) -> Place:
-    try:
-        return read_place(url)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def main() -> None:
     """Run until Ctrl-C or SIGTERM."""
+    options = parse(sys.argv[1:])
     try:
-        asyncio.run(serve(parse(sys.argv[1:])))
+        asyncio.run(serve(options))
+    except ValueError as error:
+        sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"the port cannot be taken: {error.strerror}")
+        sys.exit(f"{options.place}: the port cannot be taken: {error.strerror}")
 
 
 if __name__ == "__main__":
