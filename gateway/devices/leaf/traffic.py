@@ -32,7 +32,7 @@ class Traffic:
     """One bus. ``rejected`` counts frames of a wrong length or checksum, ``frozen`` those whose counter stood still;
     neither changes anything else."""
 
-    def __init__(self, layouts: Mapping[int, Layout], now: float, *, recognises: bool) -> None:
+    def __init__(self, layouts: Mapping[int, Layout], *, recognises: bool) -> None:
         self.rejected = 0
         self.frozen = 0
         self.group_01_bytes = 0
@@ -45,7 +45,7 @@ class Traffic:
         self._counted: dict[int, tuple[float, int]] = {}
         self._answers: dict[Quantity, tuple[float, float | None]] = {}
         self._frame_at: float | None = None
-        self._deaf_until = now
+        self._deaf_until: float | None = None
         self._wakes: deque[float] = deque()
 
     @property
@@ -134,9 +134,7 @@ class Traffic:
         return count == before and now - at <= layout.max_age_s
 
     def _is_awake(self, now: float) -> None:
-        silent_since = max(
-            self._deaf_until, self._frame_at if self._frame_at is not None else self._deaf_until
-        )
-        if now - silent_since > ASLEEP_AFTER_S:
+        times = [at for at in (self._deaf_until, self._frame_at) if at is not None]
+        if times and now - max(times) > ASLEEP_AFTER_S:
             self._wakes.append(now)
         self._frame_at = now

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from time import monotonic
 from typing import Any
 
 from gateway.config import decode
 from gateway.devices import Sink
 from gateway.devices.can_bus import CanBus
+from gateway.devices.clock import monotonic
 from gateway.devices.leaf.frames import CAR_CAN, EV_CAN
 from gateway.devices.leaf.polling import Outlook, Polling
 from gateway.devices.leaf.quantities import Quantity
@@ -80,10 +80,9 @@ class Leaf:
         self._bus = bus or CanBus(options.can_interface, options.can_channel, listen_only=not options.polls)
         self._clock = clock
         on_ev_can = options.bus is Bus.EV_CAN
-        self._traffic = Traffic(EV_CAN if on_ev_can else CAR_CAN, clock(), recognises=on_ev_can)
+        self._traffic = Traffic(EV_CAN if on_ev_can else CAR_CAN, recognises=on_ev_can)
         self._polling = Polling() if options.polls else None
-        self._rejected: tuple[float, int] = (clock(), 0)
-        self._sink: Sink | None = None
+        self._rejected = (0.0, 0)
 
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> Leaf:
@@ -117,6 +116,7 @@ class Leaf:
             self._traffic.listening(now)
             if self._polling is not None:
                 self._polling.lost()
+            self._rejected = (now, self._traffic.rejected)
             if self._bus.problem:
                 sink.fault(FaultCode.DEVICE_UNREACHABLE, self._bus.problem)
             return

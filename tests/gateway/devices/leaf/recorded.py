@@ -27,7 +27,7 @@ def frames(name, bus=None):
 def heard(name, bus=None, until=None):
     """Return the traffic after the log, and its last moment."""
     told = [frame for frame in frames(name, bus) if until is None or frame[0] <= until]
-    traffic = Traffic(CAR_CAN if bus == "2" else EV_CAN, told[0][0], recognises=bus != "2")
+    traffic = Traffic(CAR_CAN if bus == "2" else EV_CAN, recognises=bus != "2")
     for at, can_id, data in told:
         traffic.heard(can_id, data, at)
     return traffic, told[-1][0]

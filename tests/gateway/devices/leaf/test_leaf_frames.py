@@ -82,7 +82,7 @@ def test_no_signal_reaches_beyond_its_frame(layout):
 )
 def test_whatever_is_heard_never_raises_and_every_value_stays_possible(on_ev_can, frames):
     layouts = EV_CAN if on_ev_can else CAR_CAN
-    traffic, now = Traffic(layouts, 0.0, recognises=on_ev_can), 0.0
+    traffic, now = Traffic(layouts, recognises=on_ev_can), 0.0
     for can_id, data, pause, seal in frames:
         now += pause
         layout = layouts.get(can_id)

@@ -51,7 +51,7 @@ def test_nothing_recorded_is_rejected_and_what_stands_still_was_lost_between(nam
 @EVERY_LOG
 def test_every_car_is_recognised_within_three_seconds(name, bus, car):
     told = frames(name, bus)
-    traffic = Traffic(EV_CAN, told[0][0], recognises=True)
+    traffic = Traffic(EV_CAN, recognises=True)
     guesses = []
     for at, can_id, data in told:
         traffic.heard(can_id, data, at)
@@ -119,7 +119,7 @@ def test_an_old_car_wakes_up_in_the_cold():
 def test_nothing_is_believed_of_a_pack_that_is_not_ready():
     traffic, _ = heard(ZE0_24)
     first = next(data for _, can_id, data in frames(ZE0_24) if can_id == 0x5BC)
-    start = Traffic(EV_CAN, 0.0, recognises=True)
+    start = Traffic(EV_CAN, recognises=True)
     start.heard(0x5BC, first, 0.0)
     start._sightings.car = traffic.car
     assert Quantity.GIDS not in start.values(0.0)

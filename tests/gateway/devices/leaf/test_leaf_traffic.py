@@ -18,7 +18,8 @@ class Listener:
     def __init__(self, car=Car.AZE0):
         self.now = 100.0
         self.talker = Talker(car)
-        self.traffic = Traffic(EV_CAN, self.now, recognises=True)
+        self.traffic = Traffic(EV_CAN, recognises=True)
+        self.traffic.listening(self.now)
 
     def listen(self, seconds, *, garble=lambda frame: frame):
         end = self.now + seconds
@@ -212,7 +213,7 @@ def test_the_lowest_limit_told_holds_and_no_limit_is_none(told, charge_max_w):
 
 @pytest.mark.parametrize(("unit", "km"), [(0x40, 1000.0), (0x60, 1609.344), (0x00, None), (0x20, None)])
 def test_an_odometer_without_its_unit_says_nothing(unit, km):
-    traffic = Traffic(CAR_CAN, 0.0, recognises=False)
+    traffic = Traffic(CAR_CAN, recognises=False)
     traffic.heard(0x5C5, bytes.fromhex("840003E8000C0000"), 0.0)
     assert traffic.sample(0.0).odometer_km is None
     traffic.heard(0x355, bytes((0, 0, 0, 0, 0, 0, unit, 0)), 0.0)
@@ -220,7 +221,7 @@ def test_an_odometer_without_its_unit_says_nothing(unit, km):
 
 
 def test_car_can_gids_are_energy_only_where_no_maximum_takes_turns():
-    traffic = Traffic(CAR_CAN, 0.0, recognises=False)
+    traffic = Traffic(CAR_CAN, recognises=False)
     traffic.heard(0x5B3, bytes.fromhex("64BC1E15E0FFF00A"), 0.0)
     assert traffic.sample(0.0).energy_wh is None
     traffic.answered(Answer(group_01_bytes=39), 0.0)

@@ -44,6 +44,9 @@ class Garage:
         options = Options("Leaf", "virtual", "none", charger="garage", polls=polls)
         self.leaf = Leaf("leaf", "vehicle.leaf", options, bus=self.wire, clock=lambda: self.wire.now)
         self.beat_at, self.replies = self.wire.now, []
+        self.wire.up = False
+        self.leaf.beat(self.slot)
+        self.wire.up = True
 
     def after(self, seconds):
         end = self.wire.now + seconds
