@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.simulator.control_port import ControlConnection
+from gateway.simulator.echonet_unit import EchonetPort, EchonetUnit
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_models import MODELS
 from gateway.simulator.leaf_on_can import SLOT_S
@@ -197,6 +198,13 @@ async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Na
         await listen(name, lambda unit=unit: ModbusConnection(unit))  # type: ignore[misc]
         endpoints[name]["unit"] = unit.unit_id
     await listen("control", lambda: ControlConnection(wired))
+    if isinstance(wired.wall, EchonetUnit):
+        v2h = wired.wall
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: EchonetPort(v2h), local_addr=(HOST, base + len(endpoints) if base else 0)
+        )
+        stack.callback(transport.close)
+        endpoints["charger"] = {"host": HOST, "port": transport.get_extra_info("sockname")[1], "unit": 1}
     return endpoints
 
 

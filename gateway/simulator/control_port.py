@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from gateway.simulator.can_mishaps import Noise
+from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.leaf_sloppiness import sloppiness
 from gateway.simulator.referee import Violation
 from gateway.simulator.wall_units import WallUnit
@@ -141,6 +142,26 @@ def _charger_app(wired: WiredHouse, request: Request) -> None:
     _wall(wired).app(_switch(request))
 
 
+def _unit_order(wired: WiredHouse, request: Request) -> None:
+    """Let another controller order a V2H unit's property ``epc`` to ``value``."""
+    _v2h(wired).meddle(int(request["epc"]), int(request["value"]))
+
+
+def _unit_mood(wired: WiredHouse, request: Request) -> None:
+    """Let a V2H unit ignore or refuse orders (lists of EPCs), lose datagrams, forget its energy bound."""
+    unit = _v2h(wired)
+    unit.ignores = {int(epc) for epc in request.get("ignores", [])}
+    unit.says_no = {int(epc) for epc in request.get("says_no", [])}
+    unit.loss = _finite(request.get("loss", 0.0))
+    unit.bound_works = bool(request.get("bound_works", True))
+
+
+def _v2h(wired: WiredHouse) -> EchonetUnit:
+    if not isinstance(wired.wall, EchonetUnit):
+        raise ValueError("this house has no V2H unit; start it with --charger echonet")  # noqa: TRY004 - no type is wrong
+    return wired.wall
+
+
 def _wall(wired: WiredHouse) -> WallUnit:
     if wired.wall is None:
         raise ValueError("this house has no charger in one box; start it with --charger")
@@ -243,6 +264,8 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "charger_error": _charger_error,
     "charger_reboot": _charger_reboot,
     "charger_app": _charger_app,
+    "unit_order": _unit_order,
+    "unit_mood": _unit_mood,
     "insulation": _insulation,
     "meter_silent": _meter_silent,
     "meter_freeze": _meter_freeze,

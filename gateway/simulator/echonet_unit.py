@@ -62,6 +62,7 @@ class EchonetUnit:
         self.bound_counts_down = False
         self.orders: list[tuple[int, bytes]] = []
         """Every order that came, taken or not."""
+        self.on_change: Callable[[], None] = lambda: None
         self._extra = _SINCE[release]
         self._kept: dict[int, int] = {}
         self._left_wh = math.inf
@@ -109,15 +110,14 @@ class EchonetUnit:
             and (self.mode in {CHARGE, DISCHARGE} or (charger.session_wanted and self.mode != IDLE))
         )
         charger.target_w = self._target_w()
+        if (tell := (self.mode, self._connection())) != self._told:
+            self._told = tell
+            self.on_change()
 
-    def informs(self) -> bytes | None:
-        """Return what the unit has to tell everybody: a new mode or a new state of the car's connection."""
-        tell = (self.mode, self._connection())
-        if tell == self._told:
-            return None
-        self._told = tell
+    def inform(self) -> bytes:
+        """Return what the unit tells everybody when its mode or the state of the car's connection changed."""
         self._inform_tid = self._inform_tid % 0xFFFF + 1
-        changed = [(0xDA, bytes((tell[0],))), (0xC7, bytes((tell[1],)))]
+        changed = [(0xDA, bytes((self.mode,))), (0xC7, bytes((self._connection(),)))]
         return _frame(self._inform_tid, CHARGER, NODE_PROFILE, INFORM, changed)
 
     def answer(self, datagram: bytes) -> bytes | None:
@@ -228,6 +228,7 @@ class EchonetPort(asyncio.DatagramProtocol):
 
     def __init__(self, unit: EchonetUnit) -> None:
         self._unit = unit
+        unit.on_change = self._tell
         self._transport: asyncio.DatagramTransport | None = None
         self._asker: tuple[str, int] | None = None
 
@@ -237,21 +238,15 @@ class EchonetPort(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer, and tell what has changed."""
+        """Answer."""
         assert self._transport is not None
         self._asker = addr
         if (answer := self._unit.answer(data)) is not None:
             self._transport.sendto(answer, addr)
-        self.tell()
 
-    def tell(self) -> None:
-        """Tell what has changed."""
-        if (
-            self._transport is not None
-            and self._asker is not None
-            and (told := self._unit.informs()) is not None
-        ):
-            self._transport.sendto(told, self._asker)
+    def _tell(self) -> None:
+        if self._transport is not None and self._asker is not None and not self._unit.silent:
+            self._transport.sendto(self._unit.inform(), self._asker)
 
 
 def _frame(tid: int, source: bytes, to: bytes, service: int, properties: list[tuple[int, bytes]]) -> bytes:

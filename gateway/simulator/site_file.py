@@ -72,6 +72,13 @@ name = "Leaf charger"
 phases = [{charger_phase}]
 """
 
+_ECHONET = """\
+bounded = true
+listen = "127.0.0.1"
+listen_port = 0
+{wall}
+"""
+
 _CHADEMO = """\
 can_interface = "slcan"
 can_channel = "can0"
@@ -90,13 +97,16 @@ def site_toml(
 ) -> str:
     """Return the text of site.toml; ``charger`` is the last part of its driver's name."""
 
-    def modbus(address: Address | None) -> str:
-        return f'host = "{address[0]}"\nport = {address[1]}\nunit = 1' if address else ""
+    def at(address: Address | None) -> str:
+        return f'host = "{address[0]}"\nport = {address[1]}' if address else ""
 
-    template = _TEMPLATE + (_CHADEMO if charger == "chademo" else "{wall}\n")
+    def modbus(address: Address | None) -> str:
+        return f"{at(address)}\nunit = 1" if address else ""
+
+    template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n")
     return template.format(
         charger=charger,
-        wall=modbus(ports.charger),
+        wall=at(ports.charger) if charger == "echonet" else modbus(ports.charger),
         time_zone=time_zone,
         api_port=ports.api_port,
         utility_port=ports.utility_port,

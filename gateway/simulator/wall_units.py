@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.simulator.bidipro_registers import BidiproRegisters
+from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.quasar_registers import QuasarRegisters
 from gateway.simulator.wall_charger import WallCharger
 
@@ -30,4 +31,8 @@ class WallUnit(Protocol):
         """Let the owner take control in the maker's app, or give it back to the interface."""
 
 
-WALL_UNITS: dict[str, Callable[[], WallUnit]] = {"quasar": QuasarRegisters, "bidipro": BidiproRegisters}
+WALL_UNITS: dict[str, Callable[[], WallUnit]] = {
+    "quasar": QuasarRegisters,
+    "bidipro": BidiproRegisters,
+    "echonet": EchonetUnit,
+}

@@ -20,7 +20,7 @@ class UnitOnWire:
         self.unit = unit or EchonetUnit()
 
     async def __aenter__(self):
-        self._transport, self.socket = await asyncio.get_running_loop().create_datagram_endpoint(
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: EchonetPort(self.unit), local_addr=("127.0.0.1", 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
@@ -65,7 +65,6 @@ class Scene:
         while True:
             self.unit.charger.step(self.pack if self.plugged else None, False, STEP_S)
             self.unit.step(STEP_S)
-            self.wire.socket.tell()
             await asyncio.sleep(STEP_S / self.hurry)
 
     async def _feed(self):

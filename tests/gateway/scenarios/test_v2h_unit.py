@@ -1,0 +1,72 @@
+"""A house whose car hangs on a Japanese V2H unit over ECHONET Lite."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.bench.house_and_gateway import house
+from tests.gateway.scenarios.conftest import Scene
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def scene(tmp_path):
+    async with AsyncExitStack() as stack:
+        options = ("--time-of-day", "12:00", "--charger", "echonet")
+        built = Scene(await stack.enter_async_context(house(tmp_path, *options)), tmp_path, stack)
+        await built.start_gateway()
+        yield built
+
+
+async def power_w(scene):
+    return (await scene.physics())["charger"]["ac_w"]
+
+
+async def test_it_charges_discharges_stops_and_ends_by_itself_after_our_death(scene):
+    await scene.ask("set_load", w=9000.0)
+    await scene.ask("set_pv", w=0.0)
+    await scene.control(devices={"garage": {"floor_soc_pct": 20.0}})
+
+    async def asked(mode, watts):
+        await scene.owner.ask("POST", "devices/garage/request", {"mode": mode, "power_w": watts})
+
+    async def charges():
+        return abs(await power_w(scene) - 2500.0) < 150.0
+
+    async def discharges():
+        return await power_w(scene) < -4000.0
+
+    async def rests():
+        return abs(await power_w(scene)) < 100.0
+
+    await scene.ask("set_load", w=500.0)
+    await asked("charge_now", 2500.0)
+    await scene.until(charges, 20)
+    await scene.ask("set_load", w=9000.0)
+    await asked("discharge_now", 5000.0)
+    await scene.until(discharges, 20)
+    assert await scene.faults() == set()
+    scene.kill_all()
+    assert await scene.until(rests, 60) < 40
+    await scene.start_gateway()
+    await scene.until(scene.ready, 60)
+
+
+async def test_a_second_controller_is_told_to_the_owner(scene):
+    await scene.ask("set_load", w=500.0)
+    await scene.control()
+    await scene.owner.ask("POST", "devices/garage/request", {"mode": "charge_now", "power_w": 3000.0})
+
+    async def charges():
+        return abs(await power_w(scene) - 3000.0) < 150.0
+
+    async def refused():
+        return "device_refused" in await scene.faults()
+
+    for _ in range(2):
+        await scene.until(charges, 20)
+        await scene.ask("unit_order", epc=0xE0, value=5000)
+        await asyncio.sleep(3)  # the driver looks once a second
+    await scene.until(refused, 30)
