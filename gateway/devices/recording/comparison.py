@@ -111,9 +111,11 @@ class Followed:
     def _take(self, said: Said, states: list[tuple[float, str]], measured: list[tuple[float, float]]) -> None:
         if "state" in said.sample:
             self.states.take(states, said.at_s, str(said.sample["state"]))
-        if measure := next((name for name in MEASURES if name in said.sample), ""):
-            self._measure = measure
-            measured.append((said.at_s, float(said.sample[measure])))
+        for name in MEASURES:
+            if isinstance(value := said.sample.get(name), int | float):
+                self._measure = name
+                measured.append((said.at_s, float(value)))
+                break
 
     def apart(self) -> list[float]:
         """Return how far each recorded value is from ours that is nearest in time."""

@@ -97,15 +97,17 @@ class PlayedWires(Wires):
             for exchange in told:
                 asked = exchange.function, exchange.address, exchange.count
                 unit.due.setdefault(asked, deque()).append(exchange.at_s)
-        heard = sorted({event.bus for event in events if isinstance(event, Frame)})
-        self._only_bus = heard[0] if len(heard) == 1 else None
+        self._heard = sorted({event.bus for event in events if isinstance(event, Frame)})
         self._on_told = on_told
 
     @override
     def name(self, kind: str, full: str) -> str:
         if full in self._short:
             return self._short[full]
-        return self._only_bus if kind == "can" and self._only_bus is not None else full
+        channel = full.partition(" ")[2]
+        if kind == "can" and channel in self._heard:
+            return channel
+        return self._heard[0] if kind == "can" and len(self._heard) == 1 else full
 
     @override
     def tell(self, event: Event) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, cast
 
-from gateway.devices import DRIVERS, Actuator, Device, open_device
+from gateway.devices import Actuator, Device, open_device
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import stand_ins
 from gateway.devices.recording.comparison import Followed, Steps
@@ -25,8 +25,6 @@ LEAD_S = 1.0
 """The drivers have this long to connect before the first event."""
 TAIL_S = 1.0
 RENEW_S, LEASE_S = 0.1, 2.0
-PACK_ID = 0x1DB
-"""On a Leaf's EV-CAN every 10 ms, on no CHAdeMO bus."""
 REPLAYED = Reason(Rung.OWNER_REQUEST, "replay")
 
 type Tables = Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -69,12 +67,13 @@ def cast_of(recording: Recording, site: Tables | None = None) -> Cast:
     if recording.form is Form.OWN:
         told = recording.header.get("devices", {})
         return Cast({device: (entry["driver"], entry["table"]) for device, entry in told.items()})
-    ids = {bus: {frame.can_id for frame in recording.bus(bus)} for bus in recording.buses}
     cars: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for bus, seen in ids.items():
-        if PACK_ID in seen and "vehicle.leaf" in DRIVERS:
-            cars[f"leaf_{bus}"] = ("vehicle.leaf", stand_ins.leaf_table(bus))
-        elif PACK_ID not in seen and stand_ins.REQUEST_ID in seen:
+    for bus in recording.buses:
+        seen = {frame.can_id for frame in recording.bus(bus)}
+        kind = next((kind for kind, signs in stand_ins.LEAF_BUSES.items() if signs & seen), None)
+        if kind is not None:
+            cars[kind] = ("vehicle.leaf", stand_ins.leaf_table(bus, kind))
+        elif stand_ins.REQUEST_ID in seen:
             return Cast({"charger": ("evse.chademo", stand_ins.charger_table(bus))}, stand_ins.Session())
     if not cars:
         raise Misuse("no driver here can make anything of these frames; name the devices with --site")
@@ -175,12 +174,11 @@ class _Stage:
         """Hear what our own buses do."""
         if self.over:
             return
-        event = replace(event, at_s=event.at_s - self._zero)
         if isinstance(event, Frame) and event.sent:
-            self.story.sent(event)
-            self.story.differences.ours(event.at_s, *order_of(event))
+            self.story.sent(replace(event, at_s=self.now_s))
+            self.story.differences.ours(self.now_s, *order_of(event))
         elif isinstance(event, Exchange) and event.writes and not event.error:
-            self.story.differences.ours(event.at_s, *order_of(event))
+            self.story.differences.ours(self.now_s, *order_of(event))
 
     def say(self, who: str, what: str) -> None:
         """Tell what a driver logs."""

@@ -21,7 +21,8 @@ BATTERY_V = 380.0
 """Asked for in watts before a voltage was recorded; no current flows then."""
 LIVE_V = 50.0
 
-CAR_IDS = frozenset({0x100, 0x101, 0x102, 0x103, 0x110, 0x200, 0x201, 0x202, 0x700})
+LEAF_BUSES = {"ev_can": frozenset({0x1DB}), "car_can": frozenset({0x5B3, 0x60D})}
+"""Ids that tell a Leaf's own buses from each other and from the one to the charger (reference/can.md 1)."""
 CHARGER_IDS = frozenset({0x108, 0x109, 0x118, 0x208, 0x209})
 STATUS_ID, REQUEST_ID = 0x109, 0x102
 LOCKED, STOP, ENABLED = 0x04, 0x20, 0x01
@@ -150,6 +151,6 @@ def units(session: Session) -> dict[str, _Kept]:
     }
 
 
-def leaf_table(bus: str) -> Mapping[str, Any]:
-    """Return the table of site.toml for a car that is listened to."""
-    return {"name": "Leaf", "charger": "", "can_interface": "recorded", "can_channel": bus}
+def leaf_table(bus: str, kind: str) -> Mapping[str, Any]:
+    """Return the table of site.toml for a car that is listened to on one of ``LEAF_BUSES``."""
+    return {"name": "Leaf", "can_interface": "recorded", "can_channel": bus, "bus": kind}
