@@ -1,9 +1,11 @@
 """Every form of recording gives the same frames; remarks are counted; no bytes raise anything but our own errors."""
 
 import contextlib
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from can.io.canutils import CanutilsLogReader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,3 +186,14 @@ def test_exchanges_come_back_as_they_were(function, address, values, error):
     kept = () if error and function < 5 else values
     event = Exchange(1.5, "mb0", function, address, len(values), kept, error, 0.004)
     assert lines.decode(lines.encode(event)) == event
+
+
+@given(
+    st.lists(st.builds(Frame, MOMENTS, NAMES, st.integers(0, 0x7FF), st.binary(max_size=8), st.booleans()))
+)
+def test_another_program_reads_our_frames(frames):
+    text = "".join(f"{lines.encode(frame)}\n" for frame in frames)
+    read = list(CanutilsLogReader(StringIO(text)))
+    assert [(m.channel, m.arbitration_id, bytes(m.data), not m.is_rx) for m in read] == [
+        (frame.bus, frame.can_id, frame.data, frame.sent) for frame in frames
+    ]
