@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.commissioning import command as commissioning
 from gateway.config import load
 from gateway.devices.chademo import alone_wish
 from gateway.faults import ConfigError, GatewayError
@@ -23,7 +24,7 @@ DESCRIPTION = """\
 Runs a Leaf, its charger and a home battery as one power plant.
 
   simulate   a house in a box on the wire, to try everything without hardware
-  check      read site.toml, and with --connect every device, and say what is wrong
+  check      read site.toml, with --connect every device, with --prove try them; say what is wrong
   run        run the gateway (it only observes until the owner turns control on)
   pair       show a fresh code to pair Home Assistant with a running gateway
   evse       run the CHAdeMO charger alone, against a vehicle program of anybody's over UDP
@@ -86,29 +87,19 @@ def _simulate(arguments: argparse.Namespace) -> int:
     os.execv(sys.executable, command)  # noqa: S606  # a fixed list, no shell
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    from gateway.commissioning.check import Request, ask_at_terminal, check
-    from gateway.commissioning.prove import Wanted
-    from gateway.commissioning.stepping import Pace
-
-    if not arguments.verbose:  # what devices do is said by the report itself
-        logging.getLogger().setLevel(logging.ERROR)
-    wanted = Wanted(tuple(arguments.device), arguments.fuse_guard, Pace(step_w=arguments.watts))
-    request = Request(
-        listen_s=arguments.seconds if arguments.connect else 0.0,
-        prove=wanted if arguments.prove else None,
-        agreed=arguments.yes,
-        as_json=arguments.json,
-        report=arguments.report,
-    )
-    return asyncio.run(check(load(arguments.site), request, print, ask_at_terminal))
-
-
 def _pair(arguments: argparse.Namespace) -> int:
     from gateway.services import open_pairing
 
     print(f"Pairing code, good for 10 minutes: {open_pairing(load(arguments.site))}")
     return 0
+
+
+def _evse(arguments: argparse.Namespace) -> int:
+    from gateway.devices.chademo.alone import run
+
+    if not arguments.verbose:  # its own lines tell it
+        logging.getLogger().setLevel(logging.WARNING)
+    return asyncio.run(run(alone_wish.wish_of(arguments), lambda line: print(line, flush=True)))
 
 
 def _record(arguments: argparse.Namespace) -> int:
@@ -132,14 +123,6 @@ def _record(arguments: argparse.Namespace) -> int:
     files = asyncio.run(record(order, print, progress))
     print("\nwritten:", *files, sep="\n  ")
     return 0
-
-
-def _evse(arguments: argparse.Namespace) -> int:
-    from gateway.devices.chademo.alone import run
-
-    if not arguments.verbose:  # its own lines tell it
-        logging.getLogger().setLevel(logging.WARNING)
-    return asyncio.run(run(alone_wish.wish_of(arguments), lambda line: print(line, flush=True)))
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -192,47 +175,10 @@ COMMANDS = (
     ),
     Command(
         "check",
-        _check,
+        commissioning.run,
         "check site.toml, the devices, and with --prove what they really do",
-        "Without --connect nothing is touched. With it every device is read, none is commanded.\n"
-        "--prove moves a little power on purpose, with the gateway stopped, and keeps the results: sign and\n"
-        "phase of every device on the grid meter, and how soon each is at 0 W when the gateway dies.\n"
-        "Exit status 0: every device that was asked answers, and nothing has failed.",
-        options=(
-            ("--connect", {"action": "store_true", "help": "connect to the devices and show what they say"}),
-            ("--seconds", {"type": float, "default": 5.0, "help": "how long to listen (default: 5)"}),
-            (
-                "--prove",
-                {"action": "store_true", "help": "prove wiring and fail-safe; asks before it begins"},
-            ),
-            (
-                "--device",
-                {
-                    "action": "append",
-                    "default": [],
-                    "metavar": "ID",
-                    "help": "prove this one only; may be repeated",
-                },
-            ),
-            ("--watts", {"type": float, "default": 1500.0, "help": "size of a step (default: 1500)"}),
-            ("--yes", {"action": "store_true", "help": "begin without asking; skips what needs a person"}),
-            (
-                "--fuse-guard",
-                {
-                    "choices": ("gateway", "charger", "installation"),
-                    "default": "",
-                    "help": "who keeps the main fuse while the charger charges",
-                },
-            ),
-            (
-                "--json",
-                {"action": "store_true", "help": "the report as JSON; progress goes to standard error"},
-            ),
-            (
-                "--report",
-                {"type": Path, "metavar": "FILE", "help": "write the installer's commissioning pack"},
-            ),
-        ),
+        commissioning.ABOUT,
+        options=commissioning.OPTIONS,
     ),
     Command("pair", _pair, "open pairing for ten minutes and show the code"),
     Command(

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, HearsOfVehicle, Inspectable, open_device
 from gateway.devices.recording.tap import Tap, tap_of
 from gateway.devices.recording.wires import WIRES
-from gateway.faults import FAULTS, ConfigError, FaultCode
+from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
 from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Wishes
 from gateway.state import SiteState
@@ -210,36 +210,6 @@ def take_priority() -> bool:
             os.nice(-15)
         return False
     return True
-
-
-async def check(config: SiteConfig, listen_s: float, say: Callable[[str], None]) -> int:
-    """Say what each device is and, after ``listen_s`` of reading, what it reports; 0 when every device answers.
-
-    Nothing is commanded.
-    """
-    devices = open_devices(config)
-    state = SiteState(d.info for d in devices.values())
-    say(f"{config.path}: {config.site.name}, {len(devices)} devices, keeps its state in {config.state_dir}")
-    if listen_s > 0:
-        say(f"listening for {listen_s:g} s …")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(listen_s), asyncio.TaskGroup() as tasks:
-                for name, device in devices.items():
-                    tasks.create_task(device.run(state.slot(name)))
-    snapshot = state.snapshot(time.monotonic())
-    missing = 0
-    for name, device in devices.items():
-        info, card = snapshot.devices[name], device.card
-        say(f"\n{name}: {info.name} ({info.driver}) {info.maker} {info.model} {info.serial}".rstrip())
-        holds = "for ever" if card.lease_s is None else f"{card.lease_s:g} s"
-        say(f"  fail-safe: holds an order {holds}; on our death: {card.on_our_death}")
-        for fault in (f for f in snapshot.faults if f.device == name):
-            say(f"  fault {fault.code}: {fault.detail}. {FAULTS[FaultCode(fault.code)].remedy}")
-        if listen_s > 0:
-            sample = snapshot.meters.get(name) or snapshot.storages.get(name) or snapshot.evses.get(name)
-            say(f"  says: {sample}" if sample else "  says nothing")
-            missing += sample is None
-    return 1 if missing else 0
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,57 @@
+"""The command line of `check`; nothing that touches a wire is imported before it runs."""
+
+import argparse
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.config import load
+
+ABOUT = (
+    "Without --connect nothing is touched. With it every device is read, none is commanded.\n"
+    "--prove moves a little power on purpose, with the gateway stopped, and keeps the results: sign and\n"
+    "phase of every device on the grid meter, and how soon each is at 0 W when the gateway dies.\n"
+    "Exit status 0: every device that was asked answers, and nothing has failed."
+)
+OPTIONS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("--connect", {"action": "store_true", "help": "connect to the devices and show what they say"}),
+    ("--seconds", {"type": float, "default": 5.0, "help": "how long to listen (default: 5)"}),
+    ("--prove", {"action": "store_true", "help": "prove wiring and fail-safe; asks before it begins"}),
+    (
+        "--device",
+        {"action": "append", "default": [], "metavar": "ID", "help": "prove this one only; may be repeated"},
+    ),
+    ("--watts", {"type": float, "default": 1500.0, "help": "size of a step (default: 1500)"}),
+    ("--yes", {"action": "store_true", "help": "begin without asking; skips what needs a person"}),
+    (
+        "--fuse-guard",
+        {
+            "choices": ("gateway", "charger", "installation"),
+            "default": "",
+            "help": "who keeps the main fuse while the charger charges",
+        },
+    ),
+    ("--json", {"action": "store_true", "help": "the report as JSON; progress goes to standard error"}),
+    ("--report", {"type": Path, "metavar": "FILE", "help": "write the installer's commissioning pack"}),
+)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, and return the exit status."""
+    from gateway.commissioning.check import Request, ask_at_terminal, check
+    from gateway.commissioning.prove import Wanted
+    from gateway.commissioning.stepping import Pace
+
+    if not arguments.verbose:  # what devices do is said by the report itself
+        logging.getLogger().setLevel(logging.ERROR)
+    wanted = Wanted(tuple(arguments.device), arguments.fuse_guard, Pace(step_w=arguments.watts))
+    request = Request(
+        listen_s=arguments.seconds if arguments.connect else 0.0,
+        prove=wanted if arguments.prove else None,
+        agreed=arguments.yes,
+        as_json=arguments.json,
+        report=arguments.report,
+    )
+    return asyncio.run(check(load(arguments.site), request, print, ask_at_terminal))
