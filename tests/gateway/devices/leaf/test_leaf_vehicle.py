@@ -1,7 +1,9 @@
 """The driver on a bus that only exists here, by a clock that only goes when told."""
 
+import asyncio
 from itertools import pairwise
 
+import can
 import pytest
 
 from gateway.config import decode
@@ -229,3 +231,17 @@ def test_only_who_polls_opens_the_bus_for_sending():
     for polls in (False, True):
         leaf = Leaf.from_table("leaf", "vehicle.leaf", table | {"polls": polls})
         assert leaf._bus._listen_only is not polls
+
+
+async def test_it_hears_a_real_bus():
+    options = Options("Leaf", "virtual", "test_leaf_vehicle")
+    leaf, slot, talker = Leaf("leaf", "vehicle.leaf", options), Slot(), Talker()
+    with can.Bus(interface="virtual", channel="test_leaf_vehicle") as car:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(leaf.run(slot))
+            await slot.until(lambda: slot.samples)
+            for can_id, data in talker.says(0.0):
+                car.send(can.Message(arbitration_id=can_id, data=data, is_extended_id=False))
+            await slot.until(lambda: slot.samples[-1].lbc_soc_pct == 58.4)
+            running.cancel()
+    assert slot.samples[-1].awake
