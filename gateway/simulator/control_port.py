@@ -184,6 +184,16 @@ def _meter_scale(wired: WiredHouse, request: Request) -> None:
     wired.grid_meter.scale = _finite(request["factor"])
 
 
+def _meter_flip(wired: WiredHouse, request: Request) -> None:
+    """Mount the grid meter the wrong way round."""
+    wired.grid_meter.scale = -1.0 if _switch(request) else 1.0
+
+
+def _converter_lease(wired: WiredHouse, request: Request) -> None:
+    """Let the converter's lease do nothing, or work again."""
+    wired.house.converter.lease_works = _switch(request)
+
+
 def _pv_silent(wired: WiredHouse, request: Request) -> None:
     wired.pv_meter.silent = _switch(request)
 
@@ -270,6 +280,8 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "meter_silent": _meter_silent,
     "meter_freeze": _meter_freeze,
     "meter_scale": _meter_scale,
+    "meter_flip": _meter_flip,
+    "converter_lease": _converter_lease,
     "pv_silent": _pv_silent,
     "battery_silent": _battery_silent,
     "converter_silent": _converter_silent,

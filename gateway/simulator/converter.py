@@ -68,6 +68,7 @@ class Converter:
         self.charged_wh = 0.0
         self.discharged_wh = 0.0
         self.lease_left_s = 0.0
+        self.lease_works = True
         self._current = DelayedRamp(ramp_per_s=40.0, dead_time_s=0.2)
         self._was_linked = False
 
@@ -107,7 +108,7 @@ class Converter:
         if not self.orders.lease_s or self.orders.command is Command.OFF:
             return
         self.lease_left_s = max(0.0, self.lease_left_s - dt_s)
-        if self.lease_left_s:
+        if self.lease_left_s or not self.lease_works:
             return
         self.orders.current_a = 0.0
         if abs(self.current_a) < 0.1:
