@@ -1,11 +1,13 @@
 """A charger and a car on paper: virtual time, ideal wires, every misbehaviour a switch."""
 
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.frames import (
     CarDischarge,
     CarFault,
+    CarFrame,
     CarLimits,
     CarRequest,
     CarStatus,
@@ -46,13 +48,26 @@ class PaperCar:
     target_v: int = 410
     minutes: int = 60
     discharge_compatible: bool = True
+    protocol: int = 2
+    min_current_a: int = 0
+    dynamic: bool = True
+    refusals: int = 0
+    asks_early: bool = False
+    slow: bool = False
+    doubled: bool = False
+    reversed: bool = False
+    loss: float = 0.0
+    chance: Random = field(default_factory=lambda: Random(1))
     charged: bool = False
     awake_s: float = 0.0
+    said: int = 0
     closed_s: float = 0.0
     stop_s: float = 0.0
     d2_s: float = 0.0
 
     def live(self, told: Orders, current_a: float) -> None:
+        if not told.coils.d1 and self.awake_s > 3.0:
+            self.refusals = max(0, self.refusals - 1)
         self.awake_s = self.awake_s + STEP_S if told.coils.d1 else 0.0
         self.d2_s = self.d2_s + STEP_S if told.coils.d2 else 0.0
         state = next((f for f in told.frames if isinstance(f, EvseState)), None)
@@ -61,7 +76,8 @@ class PaperCar:
         self.charged |= state is not None and EvseStatus.CHARGING in state.status
         told_to_stop = self.charged and state is not None and EvseStatus.STOP in state.status
         self.charged = self.charged and told.coils.d1
-        ending = self.wants_stop or told_to_stop or not told.coils.d1
+        refuses = self.refusals > 0 and self.awake_s > 3.0
+        ending = self.wants_stop or told_to_stop or refuses or not told.coils.d1
         if self.awake_s > 3.0 and not self.never_permits and not ending and not self.closed_s:
             self.permits = self.enabled = True
         if ending and not (self.clings and abs(current_a) > 1):
@@ -72,7 +88,8 @@ class PaperCar:
         if not self.never_opens and (not told.coils.d2 or self.stop_s > 1.0):
             self.contactor = False
         self.closed_s = self.closed_s + STEP_S if self.contactor else 0.0
-        asks = self.closed_s > 1.7 and not ending and not self.never_requests
+        asks = (self.closed_s > 1.7 or (self.asks_early and self.permits)) and not ending
+        asks = asks and not self.never_requests
         self.current_a = (
             min(self.current_a + 1, self.max_charge_a, int(offer.current_a)) if asks and offer else 0
         )
@@ -80,7 +97,11 @@ class PaperCar:
         self.discharge_a = min(self.discharge_a + 1, most) if asks else 0
 
     def status(self) -> CarStatus:
-        status = self.extra | CarStatus.DYNAMIC_CONTROL
+        status = self.extra | (CarStatus.DYNAMIC_CONTROL if self.dynamic else CarStatus(0))
+        if self.refusals and self.awake_s > 3.0:
+            status |= CarStatus.STOP_BEFORE_CHARGING
+        if self.protocol < 2 or self.awake_s < 0.4:
+            return status | (CarStatus.ENABLED if self.enabled else CarStatus(0))
         status |= CarStatus.DISCHARGE_COMPATIBLE if self.discharge_compatible else CarStatus(0)
         status |= CarStatus.ENABLED if self.enabled else CarStatus(0)
         return status if self.contactor else status | CarStatus.CONTACTOR_OPEN
@@ -88,15 +109,30 @@ class PaperCar:
     def say(self, car: Car, now: float) -> Car:
         if self.silent or self.awake_s < 0.2:
             return car
-        frames = (
-            CarLimits(0, 0, 0, 435, 100),
-            CarTimes(self.minutes * 60, 0, 22200),
-            CarRequest(2, self.target_v, self.current_a, self.faults, self.status(), 73),
-            CarDischarge(self.discharge_a, 250, 0x43, 0xB2),
-        )
-        for frame in frames:
-            car = car.heard(frame, now)
+        if self.awake_s < 0.4:  # a half-filled first set
+            frames: list[CarFrame] = [CarLimits(0, 0, 0, 0, 0xF0), CarTimes(0, 0, 0), self._request(3)]
+        else:
+            frames = self._settled()
+        if self.slow:
+            self.said += 1
+            frames = [frames[self.said // 2 % len(frames)]] if self.said % 2 else []
+        if self.reversed:
+            frames = frames[::-1]
+        for frame in frames * (2 if self.doubled else 1):
+            if self.chance.random() >= self.loss:
+                car = car.heard(frame, now)
         return car
+
+    def _request(self, soc: int) -> CarRequest:
+        return CarRequest(self.protocol, self.target_v, self.current_a, self.faults, self.status(), soc)
+
+    def _settled(self) -> list[CarFrame]:
+        frames: list[CarFrame] = [
+            CarLimits(self.min_current_a, 0, 0, 435, 100),
+            CarTimes(self.minutes * 60, 0, 22200),
+            self._request(1 if self.awake_s < 2 else 73),
+        ]
+        return [*frames, CarDischarge(self.discharge_a, 250, 0x43, 0xB2)] if self.protocol >= 2 else frames
 
 
 @dataclass
@@ -113,10 +149,14 @@ class Bench:
     pilot_answers: bool = True
     converter_answers: bool = True
     converter_fault: int = 0
+    converter_stays_off: bool = False
+    voltage_held: float | None = None
     current_stuck: bool = False
     insulation_ohm: float = 1e6
     external_v: float = 0.0
     weld: bool = False
+    open_circuit_v: float = BATTERY_V
+    resistance_ohm: float = 0.0
     voltage_v: float = 0.0
     current_a: float = 0.0
     locked: bool = False
@@ -133,7 +173,7 @@ class Bench:
         now = self.inputs.now + STEP_S
         permits = self.car.permits if self.permits_override is None else self.permits_override
         lines = PilotLines(permits, self.inserted, self.locked, self.emergency_stop)
-        mode = told.converter.mode
+        mode = Mode.OFF if self.converter_stays_off else told.converter.mode
         output = Output(mode, self.voltage_v, self.current_a, self.insulation_ohm, self.converter_fault)
         self.inputs = replace(
             self.inputs,
@@ -153,7 +193,9 @@ class Bench:
         self.locked = told.coils.lock and not self.lock_stuck_open
         match told.converter.mode:
             case _ if connected:
-                self.voltage_v = BATTERY_V
+                self.voltage_v = self.open_circuit_v + self.current_a * self.resistance_ohm
+            case _ if self.voltage_held is not None:
+                self.voltage_v = self.voltage_held
             case Mode.VOLTAGE:
                 self.voltage_v = min(told.converter.voltage_v, self.voltage_v + 50)
             case _:
@@ -167,6 +209,15 @@ class Bench:
             self.tick()
         return self
 
+    def sleep(self, seconds: float) -> Bench:
+        """Let time pass, in great steps while nothing goes on."""
+        ends_at = self.inputs.now + seconds
+        while self.inputs.now < ends_at:
+            if self.progress.state in RESTING:
+                self.see(now=min(self.inputs.now + 20.0, ends_at))
+            self.tick()
+        return self
+
     def until(self, *states: State, within: float = 40.0) -> Bench:
         for _ in range(round(within / STEP_S)):
             if self.progress.state in states:
@@ -176,6 +227,10 @@ class Bench:
 
     def want(self, amperes: float) -> Bench:
         self.inputs = replace(self.inputs, wanted_a=amperes)
+        return self
+
+    def see(self, **inputs: object) -> Bench:
+        self.inputs = replace(self.inputs, **inputs)
         return self
 
     def release(self) -> Bench:

@@ -170,7 +170,7 @@ def test_the_car_gets_some_seconds_of_rest_between_two_sessions():
 def test_a_car_that_does_not_wake_is_left_alone_after_8_s():
     bench = Bench(car=PaperCar(silent=True)).until(State.DONE, within=9)
     assert bench.progress.cause is Cause.NO_ANSWER
-    assert bench.run(600).progress.state is State.DONE
+    assert bench.sleep(600).progress.state is State.DONE
 
 
 def test_a_car_that_never_permits_is_left_alone_after_8_s():
@@ -228,7 +228,7 @@ def test_voltage_that_stays_after_the_contactor_opened_is_welding():
     bench = energised()
     bench.weld = True
     bench.release().until(State.OPENING).until(State.WELDED, within=4)
-    bench.run(600)
+    bench.sleep(600)
     assert bench.orders().coils.lock
     bench.weld = False
     bench.inserted = False
@@ -368,7 +368,7 @@ def test_a_faulty_car_is_not_tried_again_until_it_was_unplugged():
     bench.car.faults = CarFault(0)
     bench.release().run(5)
     bench.inputs = replace(bench.inputs, engage=True)
-    assert bench.run(7200).progress.state in RESTING
+    assert bench.sleep(7200).progress.state in RESTING
     bench.inserted = False
     bench.run(1)
     bench.inserted = True
