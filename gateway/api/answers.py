@@ -25,7 +25,7 @@ from gateway.api.schema import (
     owner_view,
     site_view,
 )
-from gateway.api.site import Site, UtilityCredentials
+from gateway.api.site import EquipmentState, Site, UtilityCredentials
 from gateway.api.throttle import Replays
 from gateway.api.wishes import actuator, known, new_request, patched
 from gateway.model import (
@@ -95,6 +95,9 @@ class Answers:
 
     async def plan(self, _call: Call) -> Plan | None:
         return self._site.view().plan
+
+    async def equipment(self, _call: Call) -> Mapping[DeviceId, EquipmentState]:
+        return self._site.view().equipment
 
     async def faults(self, _call: Call) -> Sequence[FaultView]:
         return fault_views(self._site.view())

@@ -140,7 +140,7 @@ names; times are RFC 3339 in UTC. Energy counters are lifetime values that never
 `python -m gateway pair site.toml` shows one for ten minutes later on. The code works once. Five wrong ones close it.
 
 **Stream.** `/v1/ws` says `hello` (with the version), then `snapshot` with the whole state, then `change` messages at
-most twice a second: each key in `set` replaces that key of the state (`"plan"`) or that entry of devices, vehicles and decisions
+most twice a second: each key in `set` replaces that key of the state (`"plan"`) or that entry of devices, vehicles, decisions and equipment
 (`"devices.garage"`); `removed` lists entries that are gone. Ages and times of measurement alone make no change. When
 nothing changes for 5 s comes a `heartbeat`: three missed ones mean that the gateway is gone. A device that does not
 answer stays in the state with `"available": false`; only `removed` means that it was taken away. Close code 4401 means
@@ -205,6 +205,8 @@ def _short(schema: Json) -> str:
 def _type_name(kind: Any) -> str:
     if isinstance(kind, type) and not hasattr(kind, "__args__"):
         return f"`{kind.__name__}`"
+    if getattr(kind, "__origin__", None) is dict:
+        return f"map of id to {_type_name(kind.__args__[1])}"
     inner = ", ".join(_type_name(k) for k in kind.__args__ if k is not type(None))
     return f"list of {inner}" if getattr(kind, "__origin__", None) is list else f"{inner} or null"
 

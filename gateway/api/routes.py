@@ -13,7 +13,7 @@ from gateway.api.schema import (
     SiteView,
     TokenView,
 )
-from gateway.api.site import UtilityCredentials
+from gateway.api.site import EquipmentState, UtilityCredentials
 from gateway.api.wishes import (
     HistoryQuery,
     InspectedBody,
@@ -128,6 +128,15 @@ ROUTES: tuple[Route, ...] = (
         list[Trip],
         query=NewestQuery,
         problems=("unknown_device",),
+    ),
+    Route(
+        "GET",
+        "/v1/equipment",
+        "equipment",
+        "Is each device fit, wired right, and its fail-safe proven",
+        READ,
+        200,
+        dict[str, EquipmentState],
     ),
     Route("GET", "/v1/faults", "faults", "Active faults", READ, 200, list[FaultView]),
     Route(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from gateway.api.site import Limits, SiteIdentity, Utility, View
+from gateway.api.site import EquipmentState, Limits, SiteIdentity, Utility, View
 from gateway.faults import FAULTS, FaultCode
 from gateway.model import (
     ActiveFault,
@@ -189,6 +189,7 @@ class SiteView:
     requests: tuple[Request, ...]
     decisions: Mapping[DeviceId, Decision]
     faults: tuple[FaultView, ...]
+    equipment: Mapping[DeviceId, EquipmentState]
     plan: Plan | None
     prices: tuple[PriceSlot, ...]
     price_now: PriceSlot | None
@@ -219,6 +220,7 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
         requests=tuple(r for r in view.requests if view.utc < r.expires_at),
         decisions=dict(snapshot.decisions) if snapshot else {},
         faults=fault_views(view),
+        equipment=dict(view.equipment),
         plan=view.plan,
         prices=view.prices,
         price_now=next((p for p in view.prices if p.starts_at <= view.utc < p.ends_at), None),
@@ -303,7 +305,7 @@ def encode(value: object) -> bytes:
 
 # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KEYED = ("devices", "vehicles", "decisions")
+KEYED = ("devices", "vehicles", "decisions", "equipment")
 HEADER = ("api_version", "seq", "at")
 
 
@@ -320,7 +322,7 @@ def hello(identity: SiteIdentity) -> Json:
 def change(old: Json, new: Json) -> Json | None:
     """Return the message that turns the SiteView ``old`` into ``new``, None when nothing changed but the passing of time.
 
-    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles and decisions as "devices.garage"; ``removed``
+    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles, decisions and equipment as "devices.garage"; ``removed``
     lists entries that are gone.
     """
     before, after = _parts(old), _parts(new)

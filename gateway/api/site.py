@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.model import (
@@ -58,6 +59,37 @@ class UtilityCredentials:
     vtn_url: str
 
 
+class EquipmentVerdict(StrEnum):
+    """``ATTENTION`` works with less than it could; ``NOT_PROVEN`` has not been seen or tried yet."""
+
+    PASSED = "passed"
+    ATTENTION = "attention"
+    FAILED = "failed"
+    NOT_PROVEN = "not_proven"
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentFinding:
+    """One judgement of a device: the keys are stable, ``text`` says it in English with ``detail`` filled in."""
+
+    check: str
+    verdict: EquipmentVerdict
+    text: str
+    remedy: str
+    text_key: str
+    remedy_key: str
+    detail: Mapping[str, str | float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentState:
+    """Is a device fit, wired right, and its fail-safe proven; ``proven_at`` is when something was last tried on it."""
+
+    verdict: EquipmentVerdict
+    proven_at: datetime | None
+    findings: tuple[EquipmentFinding, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All that a client may see at one instant: ``now`` is monotonic, ``utc`` aware, ``seq`` grows with every change.
@@ -82,6 +114,7 @@ class View:
     energy: Mapping[DeviceId, EnergyTotals] = field(default_factory=dict)
     faults: tuple[ActiveFault, ...] = ()
     trips: Mapping[DeviceId, Trip] = field(default_factory=dict)
+    equipment: Mapping[DeviceId, EquipmentState] = field(default_factory=dict)
 
 
 class Site(Protocol):

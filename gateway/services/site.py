@@ -33,6 +33,7 @@ from gateway.model import (
     WindowKind,
     Wishes,
 )
+from gateway.services.equipment import EquipmentBoard
 from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Prices
 from gateway.services.store import Kept, OwnerStore
@@ -138,6 +139,7 @@ class ServicesSite:
         self._prices = prices
         self._journal = journal
         self._calls = calls
+        self._equipment = EquipmentBoard(config)
         self._clock = clock
         self._monotonic = monotonic
         self._started_at = monotonic()
@@ -163,6 +165,7 @@ class ServicesSite:
             self.known.set()
         self.snapshot = report.snapshot
         self._journal.record(report.snapshot)
+        self._equipment.look(report.snapshot)
         self._end_requests(report.snapshot)
         self.changed()
 
@@ -216,6 +219,7 @@ class ServicesSite:
             energy=self._journal.totals(),
             faults=self._faults.active(),
             trips=self._journal.last_trips(),
+            equipment=self._equipment.states,
         )
 
     async def next_change(self, seq: int) -> int:

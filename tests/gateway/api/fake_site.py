@@ -19,7 +19,16 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from gateway.api.server import ApiServer
-from gateway.api.site import Limits, SiteIdentity, Utility, UtilityCredentials, View
+from gateway.api.site import (
+    EquipmentFinding,
+    EquipmentState,
+    EquipmentVerdict,
+    Limits,
+    SiteIdentity,
+    Utility,
+    UtilityCredentials,
+    View,
+)
 from gateway.model import (
     ActiveFault,
     Decision,
@@ -69,6 +78,17 @@ INFOS = {
 }
 
 
+FLIPPED = EquipmentFinding(
+    "wiring_proof",
+    EquipmentVerdict.FAILED,
+    "Steps of 1500 W showed as -1500 W: the wrong sign.",
+    "Set invert = true for the grid meter.",
+    "wiring_flipped",
+    "invert",
+    {"step_w": 1500.0, "seen_w": -1500.0},
+)
+
+
 class FakeSite:
     """Holds one View; every wish changes it at once."""
 
@@ -103,6 +123,7 @@ class FakeSite:
             ),
             utilities=(Utility("u1", "City Power"),),
             energy={i: EnergyTotals(1000.0, 200.0) for i in INFOS},
+            equipment={"garage": EquipmentState(EquipmentVerdict.FAILED, utc, (FLIPPED,))},
         )
 
     def view(self) -> View:

@@ -45,7 +45,8 @@ def apply_change(state, message):
 def timeless(state):
     parts = {k: _timeless(v) for k, v in state.items() if k not in {"seq", "at"}}
     return parts | {
-        k: {i: _timeless(v) for i, v in state[k].items()} for k in ("devices", "vehicles", "decisions")
+        k: {i: _timeless(v) for i, v in state[k].items()}
+        for k in ("devices", "vehicles", "decisions", "equipment")
     }
 
 
@@ -150,6 +151,7 @@ states = st.fixed_dictionaries(
         "site": st.fixed_dictionaries({"services_uptime_s": st.floats(0, 9), "observing": st.booleans()}),
         "devices": st.dictionaries(ids, devices),
         "vehicles": st.dictionaries(ids, devices),
+        "equipment": st.dictionaries(ids, decisions),
         "decisions": st.dictionaries(ids, decisions),
         "requests": st.lists(json_values, max_size=2),
         "plan": json_values,
