@@ -137,7 +137,7 @@ WHICH_RANGE = Bits(0, 4, 2)
 RANGE = Layout(
     0x5A9, 7, selector=WHICH_RANGE, max_age_s=SLOW_S, cars=OLD, signals=(
         Signal(Q.RANGE_KM, Bits(1, 7, 12), 0.2, invalid=_no(0xFFF), cars=ZE0),
-        Signal(Q.RANGE_KM, Bits(1, 7, 12), 0.2, invalid=_no(0xFFF), cars=AZE0, case=_is(WHICH_RANGE, 0, 1)),
+        Signal(Q.RANGE_KM, Bits(1, 7, 12), 0.2, invalid=_no(0xFFF), cars=AZE0, case=Case(WHICH_RANGE, _no(2), other=True)),
         Signal(Q.FULL_RANGE_KM, Bits(1, 7, 12), 0.2, invalid=_no(0xFFF), cars=AZE0, case=_is(WHICH_RANGE, 2)),
     ),
 )  # fmt: skip

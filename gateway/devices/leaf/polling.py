@@ -22,9 +22,10 @@ LOW_AUX_V = 12.2
 LOW_AUX_PAUSE_S = 3600.0
 """A weak 12 V battery is left alone; under current the car feeds it, and only its voltage is still asked for."""
 AGAIN_S = 60.0
-"""After an answer that could not be used."""
+"""After an answer that could not be used, or the first that did not come."""
 UNANSWERED = 3
 UNANSWERED_PAUSE_S = 600.0
+"""For an item that was not answered twice running, and for all of them after three questions without an answer."""
 REFUSED_S = 7 * 86_400.0
 
 type Frame = tuple[int, bytes]
@@ -60,6 +61,7 @@ class Polling:
         self._units = {query.unit.response_id: query.unit for query in queries}
         self._asked_at: dict[bytes, float] = {}
         self._not_before: dict[bytes, float] = {}
+        self._missed: set[bytes] = set()
         self._asking: Query | None = None
         self._partial: Partial | None = None
         self._give_up_at = 0.0
@@ -116,7 +118,9 @@ class Polling:
         return self._received(self._asking, unit, data, now)
 
     def lost(self) -> None:
-        """Forget the question under way: the bus is gone."""
+        """Forget the question under way, to ask it again: the bus is gone."""
+        if self._asking is not None:
+            self._asked_at.pop(_key(self._asking), None)
         self._asking = self._partial = None
 
     def _received(self, query: Query, unit: Unit, data: bytes, now: float) -> Heard:
@@ -141,6 +145,7 @@ class Polling:
         if answer is None:
             return NOTHING
         self._unanswered, self._asking, self.problem = 0, None, ""
+        self._missed.discard(_key(query))
         self._note_aux(answer, now)
         return Heard(answer=answer)
 
@@ -153,10 +158,13 @@ class Polling:
         return asked_at is None or now - asked_at >= query.interval_s(charging=outlook.charging)
 
     def _watch(self, now: float) -> None:
-        """Give up a question that is not answered; the unit may have been switched off."""
+        """Give up a question that is not answered; the unit may have been switched off, or not be there."""
         if self._asking is None or now < self._give_up_at:
             return
-        self._end(self._asking, now + UNANSWERED_PAUSE_S, f"no answer to {self._asking.request.hex(' ')}")
+        key = _key(self._asking)
+        pause_s = UNANSWERED_PAUSE_S if key in self._missed else AGAIN_S
+        self._missed.add(key)
+        self._end(self._asking, now + pause_s, f"no answer to {self._asking.request.hex(' ')}")
         self._unanswered += 1
         if self._unanswered >= UNANSWERED:
             self._unanswered, self._pause_until = 0, now + UNANSWERED_PAUSE_S

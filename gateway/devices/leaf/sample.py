@@ -49,7 +49,7 @@ def of(
         dash_soc_pct=get(Quantity.DASH_SOC_PCT),
         lbc_soc_pct=get(Quantity.LBC_SOC_PCT),
         energy_wh=_energy_wh(values, pack_kwh),
-        capacity_wh=get(Quantity.CAPACITY_WH),
+        capacity_wh=_capacity_wh(values),
         capacity_ah=get(Quantity.CAPACITY_AH),
         soh_pct=_soh_pct(values, pack_kwh),
         hx_pct=get(Quantity.HX_PCT),
@@ -133,6 +133,14 @@ def _energy_wh(values: Values, pack_kwh: int | None) -> float | None:
     if gids is None and pack_kwh == min(NEW_AH):
         gids = values.get(Quantity.CAR_CAN_GIDS)
     return gids * WH_PER_GID if gids is not None else values.get(Quantity.REMAINING_WH)
+
+
+def _capacity_wh(values: Values) -> float | None:
+    """Return the full energy. A ZE0 tells what its pack once had; of a worn one recorded, SoH makes it fit its GIDs."""
+    nominal_wh, soh_pct = values.get(Quantity.NOMINAL_CAPACITY_WH), values.get(Quantity.SOH_PCT)
+    if nominal_wh is not None and soh_pct is not None:
+        return nominal_wh * soh_pct / 100
+    return values.get(Quantity.CAPACITY_WH)
 
 
 def _soh_pct(values: Values, pack_kwh: int | None) -> float | None:

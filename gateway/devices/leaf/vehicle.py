@@ -83,6 +83,7 @@ class Leaf:
         self._traffic = Traffic(EV_CAN if on_ev_can else CAR_CAN, recognises=on_ev_can)
         self._polling = Polling() if options.polls else None
         self._rejected = (0.0, 0)
+        self._fits: bool | None = None
 
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> Leaf:
@@ -121,9 +122,9 @@ class Leaf:
                 sink.fault(FaultCode.DEVICE_UNREACHABLE, self._bus.problem)
             return
         sink.clear(FaultCode.DEVICE_UNREACHABLE)
-        sample = self._traffic.sample(now)
-        self._identify(sink)
-        self._tell_faults(sink, now)
+        sample, values = self._traffic.sample(now), self._traffic.values(now)
+        self._identify(sink, self._traffic.pack_kwh(values))
+        self._tell_faults(sink, values.get(Quantity.LBC_STATUS, 0), now)
         sink.sample(sample)
         if self._polling is not None:
             self._ask(self._polling, sample, now)
@@ -134,29 +135,30 @@ class Leaf:
         if question is not None:
             self._bus.send(*question)
 
-    def _identify(self, sink: Sink) -> None:
-        """Publish the identity whenever more of it is known."""
+    def _identify(self, sink: Sink, pack_kwh: int | None) -> None:
+        """Publish the identity whenever more of it is known; a swapped pack is worth a line."""
         traffic = self._traffic
         known = replace(
             self.info,
             model=f"Leaf {traffic.car or ''}".strip(),
             serial=traffic.pack_serial,
             version=traffic.pack_part,
+            capacity_wh=1000.0 * pack_kwh if pack_kwh else self.info.capacity_wh,
         )
-        if known == self.info:
-            return
-        self.info = known
-        sink.identity(known)
-        if confirmed(traffic.group_01_bytes, traffic.car) is False:
+        if known != self.info:
+            self.info = known
+            sink.identity(known)
+        fits = confirmed(traffic.group_01_bytes, traffic.car)
+        if fits is False and self._fits is not False:
             LOGGER.warning(
-                "%s: its pack (group 01 of %d bytes) is not one of a %s",
+                "%s: a pack with %d bytes of group 01 is not one of a %s",
                 known.id,
                 traffic.group_01_bytes,
                 traffic.car,
             )
+        self._fits = fits
 
-    def _tell_faults(self, sink: Sink, now: float) -> None:
-        status = self._traffic.values(now).get(Quantity.LBC_STATUS, 0)
+    def _tell_faults(self, sink: Sink, status: float, now: float) -> None:
         if status >= LAMP:
             sink.fault(
                 FaultCode.DEVICE_FAULT,

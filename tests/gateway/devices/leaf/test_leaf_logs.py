@@ -112,7 +112,7 @@ def test_an_old_car_wakes_up_in_the_cold():
         8_880,
         24_000,
     )
-    assert (sample.soh_pct, sample.temperature_c) == (51, 3)
+    assert (sample.soh_pct, sample.temperature_c, sample.capacity_wh) == (51, 3, 12_240)
     assert (values[Quantity.CHARGEABLE_W], sample.charging, sample.plugged) == (0, Charging.NONE, None)
 
 

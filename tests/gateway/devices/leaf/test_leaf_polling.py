@@ -170,10 +170,24 @@ def test_under_current_only_the_weak_batterys_voltage_is_asked_for():
     assert frames == {None, FIRST}
 
 
-def test_a_lost_bus_ends_the_question():
+def test_a_lost_bus_ends_the_question_which_is_asked_again():
     polling = asked(Polling())
     polling.lost()
-    assert polling.silence(RESTING, PACE_S) == ""
+    assert polling.question(RESTING, PACE_S) == FIRST
+
+
+def test_one_missed_answer_costs_a_minute_and_two_running_ten():
+    polling, times = asked(Polling(), CHARGING), []
+    for now in range(1, 1400):
+        frame = polling.question(CHARGING, float(now))
+        if frame == FIRST:
+            times.append(now)
+        elif frame is not None:
+            polling.heard(
+                frame[0] + (0x20 if frame[0] == 0x79B else 3), single(b"\x7f" + frame[1][1:2] + b"\x11"), now
+            )
+    assert times[0] == pytest.approx(61, abs=10)
+    assert times[1] - times[0] == pytest.approx(601, abs=10)
 
 
 def test_a_refusal_is_not_repeated_and_a_broken_answer_is_in_a_minute():

@@ -108,7 +108,7 @@ def test_an_awake_parked_car_is_asked_and_its_answer_published():
     sample = garage.sample
     assert (sample.capacity_ah, sample.hx_pct, sample.insulation_raw) == (73.38, 79.97, 900)
     assert sample.aux_voltage_v == pytest.approx(13.0)
-    assert garage.leaf._traffic.group_01_bytes == 41
+    assert garage.slot.infos[-1].capacity_wh == 30_000
 
 
 def test_questions_are_ten_seconds_apart_and_one_at_a_time():
@@ -213,8 +213,7 @@ def test_the_warning_lamp_and_broken_frames_are_told_while_they_last():
 
 
 def test_a_pack_of_another_car_is_logged_once(caplog):
-    garage = Garage(car=Car.ZE1_40).after(40)
-    assert garage.leaf._traffic.group_01_bytes == 41
+    Garage(car=Car.ZE1_40).after(40)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
