@@ -12,10 +12,10 @@ from gateway.devices import Actuator, Device, open_device
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import stand_ins
 from gateway.devices.recording.comparison import Followed, Steps
-from gateway.devices.recording.events import Event, Exchange, Fault, Frame, Said, Wanted
+from gateway.devices.recording.events import Event, Fault, Frame, Said, Wanted
 from gateway.devices.recording.loaders import Form, Recording
 from gateway.devices.recording.played_wires import PlayedWires
-from gateway.devices.recording.story import Say, Story, order_of
+from gateway.devices.recording.story import Say, Story, orders_of
 from gateway.devices.recording.virtual_time import run_at_once
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import FaultCode, Misuse
@@ -143,15 +143,14 @@ class _Stage:
                 self.story.recorded(event)
             case Frame(sent=True) if ours:
                 self.story.recorded(event)
-                self.story.differences.recorded(event.at_s, *order_of(event))
             case Said():
                 self.story.recorded(event)
             case Wanted(_, device, told) if device in self._devices:
                 cast(Actuator, self._devices[device]).apply(_setpoint(device, told))
             case _:
-                if isinstance(event, Exchange) and event.writes and not event.error:
-                    self.story.differences.recorded(event.at_s, *order_of(event))
                 self._wires.play(event)
+        for order in orders_of(event) if ours else ():
+            self.story.differences.recorded(event.at_s, *order)
 
     async def _ask(self, session: stand_ins.Session) -> None:
         """Ask for the current as the control loop does."""
@@ -176,9 +175,8 @@ class _Stage:
             return
         if isinstance(event, Frame) and event.sent:
             self.story.sent(replace(event, at_s=self.now_s))
-            self.story.differences.ours(self.now_s, *order_of(event))
-        elif isinstance(event, Exchange) and event.writes and not event.error:
-            self.story.differences.ours(self.now_s, *order_of(event))
+        for order in orders_of(event):
+            self.story.differences.ours(self.now_s, *order)
 
     def say(self, who: str, what: str) -> None:
         """Tell what a driver logs."""

@@ -1,10 +1,11 @@
 """A replay told in lines: what a person would want to know of it, each thing when it changes and not before. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from gateway.devices.recording import properties
 from gateway.devices.recording.comparison import Differences, Followed, Steps
-from gateway.devices.recording.events import Exchange, Fault, Frame, Said
+from gateway.devices.recording.events import Datagram, Event, Exchange, Fault, Frame, Said
 
 type Say = Callable[[str], None]
 
@@ -101,12 +102,16 @@ class Story:
             self.statuses.take(steps, frame.at_s, f"{frame.data[STATUS_BYTE]:02X}")
 
 
-def order_of(event: Frame | Exchange) -> tuple[str, str]:
-    """Return what is ordered, and how, of a frame that was sent or a register that was written."""
-    if isinstance(event, Frame):
-        _, part = FRAMES.get(event.can_id, ("", slice(None)))
-        return f"{_bus(event.bus)} {event.can_id:03X}", event.data[part].hex(" ").upper()
-    return f"{event.wire} {event.function} @ {event.address}", " ".join(map(str, event.values))
+def orders_of(event: Event) -> Iterator[tuple[str, str]]:
+    """Yield what is ordered, and how: by a frame that is sent, a register that is written, a property that is set."""
+    match event:
+        case Frame(_, bus, can_id, data, True):
+            _, part = FRAMES.get(can_id, ("", slice(None)))
+            yield f"{_bus(bus)} {can_id:03X}", data[part].hex(" ").upper()
+        case Exchange() if event.writes and not event.error:
+            yield f"{event.wire} {event.function} @ {event.address}", " ".join(map(str, event.values))
+        case Datagram(sent=True):
+            yield from properties.orders_of(event)
 
 
 def _moved(told: object, now: object, step: float) -> bool:

@@ -23,7 +23,7 @@ from gateway.config import SiteConfig
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import lines
-from gateway.devices.recording.events import Dropped, Event, Exchange, Fault, Said, Wanted, Wire
+from gateway.devices.recording.events import Datagram, Dropped, Event, Exchange, Fault, Said, Wanted, Wire
 from gateway.devices.recording.wires import Wires
 from gateway.faults import FaultCode
 from gateway.model import DeviceInfo, EvSample, EvseSample, MeterSample, Setpoint, StorageSample
@@ -32,6 +32,8 @@ SOCKET = "recorder.sock"
 LOOK_S = 1.0
 FLUSH_S = 0.05
 DATAGRAM_BYTES = 32_000
+ECHONET_QUESTION = slice(4, 13)
+"""From the objects to the first property: answers that agree in these answer the same question."""
 
 
 class TakesSetpoints(Protocol):
@@ -47,8 +49,7 @@ type Sample = MeterSample | StorageSample | EvseSample | EvSample
 class Tap(Wires):
     """``run`` looks for a recorder at ``path`` and sends; everything else only notes.
 
-    The newest answer to each question to a register is remembered for a recording that begins later: drivers read a
-    nameplate once.
+    The newest answer to each question is remembered for a recording that begins later: drivers read a nameplate once.
     """
 
     remembering = True
@@ -57,7 +58,7 @@ class Tap(Wires):
         self._path = str(path)
         self._devices = devices
         self._names: dict[str, str] = {}
-        self._known: dict[tuple[str, int, int, int], Exchange] = {}
+        self._known: dict[object, Exchange | Datagram] = {}
         self._identities: dict[str, DeviceInfo] = {}
         self._socket: socket.socket | None = None
         self._lines: list[str] = []
@@ -75,6 +76,8 @@ class Tap(Wires):
     def tell(self, event: Event) -> None:
         if isinstance(event, Exchange) and not event.error:
             self._known[event.wire, event.function, event.address, event.count] = event
+        elif isinstance(event, Datagram) and not event.sent:
+            self._known[event.wire, len(event.data), event.data[ECHONET_QUESTION]] = event
         if self.observed:
             self._lines.append(lines.encode(event, self._zero_s))
 
@@ -128,7 +131,7 @@ class Tap(Wires):
         now = monotonic()
         told: list[Event] = [Wire(now, short, full) for full, short in self._names.items()]
         told += [Said(now, device, "DeviceInfo", asdict(info)) for device, info in self._identities.items()]
-        told += [replace(exchange, at_s=now) for exchange in self._known.values()]
+        told += [replace(answer, at_s=now) for answer in self._known.values()]
         for event in told:
             yield lines.encode(event, self._zero_s)
 
@@ -248,4 +251,6 @@ def _without_time(sample: Sample) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
     return round(value, 4) if isinstance(value, float) else value

@@ -10,7 +10,7 @@ from gateway.devices.recording.events import Event
 class Wires:
     """How the buses built in a context reach the world. These wires are real and nobody listens.
 
-    A bus asks for its short ``name`` once, tells every event while ``observed`` and Modbus exchanges while ``remembering``, and
+    A bus asks for its short ``name`` once, tells every event while ``observed``, Modbus and ECHONET also while ``remembering``, and
     opens what is played in its place, if anything is.
     """
 
@@ -30,6 +30,10 @@ class Wires:
 
     def modbus(self, wire: str, changed: Callable[[bool], None]) -> Any:
         """Return the Modbus client to use instead of the real one, None for the real one."""
+        return None
+
+    def udp(self, wire: str, receive: Callable[[bytes, str], None]) -> Any:
+        """Return the datagram transport to use instead of the real one, None for the real one."""
         return None
 
 
