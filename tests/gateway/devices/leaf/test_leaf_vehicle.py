@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import pairwise
+from time import monotonic
 
 import can
 import pytest
@@ -16,6 +17,7 @@ from tests.gateway.devices.leaf.talker import Talker
 from tests.gateway.devices.leaf.test_leaf_isotp import cut
 from tests.gateway.devices.leaf.test_leaf_uds import small
 from tests.gateway.devices.slot import Slot
+from tests.gateway.devices.test_can_bus import Adapter
 
 QUESTION = (0x79B, single(b"\x21\x01"))
 AC = 1
@@ -225,11 +227,22 @@ def test_its_table_names_the_buses():
         Leaf.from_table("leaf", "vehicle.leaf", table | {"bus": "chademo"})
 
 
-def test_only_who_polls_opens_the_bus_for_sending():
-    table = {"name": "Leaf", "can_interface": "slcan", "can_channel": "can1"}
-    for polls in (False, True):
-        leaf = Leaf.from_table("leaf", "vehicle.leaf", table | {"polls": polls})
-        assert leaf._bus._listen_only is not polls
+@pytest.mark.parametrize(("polls", "opened"), [(False, "L"), (True, "O")])
+async def test_a_serial_adapter_is_opened_for_sending_only_by_who_polls(polls, opened, tmp_path):
+    adapter, slot, talker = Adapter(tmp_path / "can1"), Slot(), Talker()
+    leaf = Leaf("leaf", "vehicle.leaf", Options("Leaf", "slcan", str(adapter.path), polls=polls))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(leaf.run(slot))
+        await slot.until(lambda: slot.samples)
+        while sum(sample.parked is True for sample in slot.samples) < 2:
+            for can_id, data in talker.says(monotonic()):
+                adapter.say(f"t{can_id:03X}{len(data)}{data.hex()}")
+            await asyncio.sleep(0.05)
+        running.cancel()
+    told = [line for line in adapter.heard() if line]
+    assert opened in told
+    assert [line for line in told if line.startswith("t")] == polls * ["t79B80221015555555555"]
+    adapter.unplug()
 
 
 async def test_it_hears_a_real_bus():
