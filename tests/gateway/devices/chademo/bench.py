@@ -8,6 +8,7 @@ from gateway.devices.chademo.frames import (
     CarDischarge,
     CarFault,
     CarFrame,
+    CarFunctions,
     CarLimits,
     CarRequest,
     CarStatus,
@@ -16,6 +17,7 @@ from gateway.devices.chademo.frames import (
     EvseDischarge,
     EvseState,
     EvseStatus,
+    Function,
 )
 from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Mode, Output, PilotLines, Progress, State
 from gateway.devices.chademo.orders import Orders, orders
@@ -53,6 +55,7 @@ class PaperCar:
     dynamic: bool = True
     refusals: int = 0
     asks_early: bool = False
+    sends_110: bool = False
     slow: bool = False
     doubled: bool = False
     reversed: bool = False
@@ -132,6 +135,8 @@ class PaperCar:
             CarTimes(self.minutes * 60, 0, 22200),
             self._request(1 if self.awake_s < 2 else 73),
         ]
+        if self.sends_110:
+            frames.append(CarFunctions(Function.DYNAMIC_CONTROL))
         return [*frames, CarDischarge(self.discharge_a, 250, 0x43, 0xB2)] if self.protocol >= 2 else frames
 
 
