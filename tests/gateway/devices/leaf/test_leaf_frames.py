@@ -8,19 +8,11 @@ from gateway.devices.leaf.frames import CAR_CAN, EV_CAN
 from gateway.devices.leaf.integrity import Integrity, crc8, intact, nibble_sum
 from gateway.devices.leaf.quantities import Car, Quantity
 from gateway.devices.leaf.traffic import Traffic
+from tests.gateway.devices.leaf.talker import sealed
 
 LAYOUTS = [*EV_CAN.values(), *CAR_CAN.values()]
 CHECKED = [layout for layout in EV_CAN.values() if layout.integrity is not Integrity.NONE]
 CARS = [*Car, None]
-
-
-def sealed(layout, data):
-    """Return ``data`` with the check of its layout made right."""
-    if layout.integrity is Integrity.CRC8:
-        return data[:-1] + bytes((crc8(data[:-1]),))
-    if layout.integrity is Integrity.NIBBLES:
-        return data[:-1] + bytes((data[-1] & 0xF0 | nibble_sum(layout.can_id, data),))
-    return data
 
 
 def values(can_id, data, car=Car.ZE1_62, layouts=EV_CAN):

@@ -6,17 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.devices.leaf.isotp import FLOW_CONTROL, Partial, receive, single
 from gateway.faults import Malformed, Misuse
-
-
-def cut(payload):
-    """Return the frames of a sender."""
-    if len(payload) < 8:
-        return [single(payload)]
-    rest = [payload[at : at + 7] for at in range(6, len(payload), 7)]
-    return [
-        (0x1000 | len(payload)).to_bytes(2) + payload[:6],
-        *(bytes((0x20 | n % 16,)) + part.ljust(7, b"\xff") for n, part in enumerate(rest, 1)),
-    ]
+from tests.gateway.devices.leaf.control_units import cut
 
 
 def gathered(frames):

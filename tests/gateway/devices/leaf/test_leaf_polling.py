@@ -11,8 +11,7 @@ from gateway.devices.leaf.isotp import FLOW_CONTROL, single
 from gateway.devices.leaf.polling import PACE_S, Outlook, Polling
 from gateway.devices.leaf.quantities import Car, Quantity
 from gateway.devices.leaf.uds import QUERIES, REQUEST_IDS
-from tests.gateway.devices.leaf.test_leaf_isotp import cut
-from tests.gateway.devices.leaf.test_leaf_uds import small
+from tests.gateway.devices.leaf.control_units import cut, small
 
 RESTING = Outlook(awake=True, parked=True, charging=False)
 CHARGING = Outlook(awake=True, parked=True, charging=True)

@@ -10,23 +10,7 @@ from gateway.devices.leaf import uds
 from gateway.devices.leaf.quantities import Car, Quantity
 from gateway.devices.leaf.uds import CLUSTER, LBC, QUERIES, STATE, VCM
 from gateway.faults import Malformed, Refused
-
-
-def small(length, volts, aux_v, insulation, hx, soc, ah):
-    head = struct.pack(
-        ">i2si8sHHHH", 0, b"", -512, b"", round(volts * 100), round(aux_v * 1024), insulation, 0
-    )
-    return (head + struct.pack(">HII", round(hx * 100), round(soc * 1e4), round(ah * 1e4))).ljust(
-        length, b"\0"
-    )
-
-
-def large(volts, aux_v, insulation, hx, soc, ah):
-    head = struct.pack(
-        ">i2si8sHHH4s", 0, b"", -512, b"", round(volts * 100), round(aux_v * 1024), insulation, b""
-    )
-    wide = round(soc * 1e4).to_bytes(3) + b"\0" + round(ah * 1e4).to_bytes(3)
-    return (head + struct.pack(">HB", round(hx * 102.4), 0) + wide).ljust(51, b"\0")
+from tests.gateway.devices.leaf.control_units import large, small
 
 
 def query(unit, request):

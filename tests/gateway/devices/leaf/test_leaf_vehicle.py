@@ -13,9 +13,8 @@ from gateway.devices.leaf.quantities import Car
 from gateway.devices.leaf.vehicle import BEAT_S, Bus, Leaf, Options
 from gateway.faults import ConfigError, FaultCode, Misuse
 from gateway.model import Charging
+from tests.gateway.devices.leaf.control_units import cut, small
 from tests.gateway.devices.leaf.talker import Talker
-from tests.gateway.devices.leaf.test_leaf_isotp import cut
-from tests.gateway.devices.leaf.test_leaf_uds import small
 from tests.gateway.devices.slot import Slot
 from tests.gateway.devices.test_can_bus import Adapter
 
