@@ -121,9 +121,11 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    """A scene at noon; an indirect parameter gives the house more options."""
+    options = getattr(request, "param", ())
     async with AsyncExitStack() as stack:
-        endpoints = await stack.enter_async_context(house(tmp_path, "--time-of-day", "12:00"))
+        endpoints = await stack.enter_async_context(house(tmp_path, "--time-of-day", "12:00", *options))
         built = Scene(endpoints, tmp_path, stack)
         await built.start_gateway()
         yield built
