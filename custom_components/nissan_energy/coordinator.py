@@ -23,6 +23,7 @@ from homeassistant.util import dt as dt_util
 from .client import (
     AuthFailed,
     DeviceInfo,
+    Equipment,
     Fault,
     GatewayClient,
     GatewayClientError,
@@ -37,7 +38,7 @@ from .client import (
     SiteView,
 )
 from .const import DOMAIN
-from .issues import clear_connection_issues, raise_connection_issue, show_faults
+from .issues import clear_connection_issues, raise_connection_issue, show_equipment, show_faults
 from .pace import LiveData, due
 
 LOGGER = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class SiteData:
     limits: Limits
     requests: Mapping[str, Request]
     faults: tuple[Fault, ...]
+    equipment: Mapping[str, Equipment]
     plan: Plan | None
     prices: tuple[PriceSlot, ...]
     price_now: PriceSlot | None
@@ -71,6 +73,7 @@ class SiteData:
             limits=view.limits,
             requests={request.device: request for request in view.requests},
             faults=view.faults,
+            equipment=view.equipment,
             plan=view.plan,
             prices=view.prices,
             price_now=view.price_now,
@@ -201,9 +204,11 @@ class GatewayFeed:
             clear_connection_issues(self._hass, self._entry)
         if before is None or (before.site, _infos(before)) != (view.site, _infos(view)):
             self._register_devices(view)
+        names = {device: info.name for device, info in _infos(view).items()}
         if before is None or before.faults != view.faults:
-            names = {device: info.name for device, info in _infos(view).items()}
             show_faults(self._hass, self._entry, view.faults, names)
+        if before is None or before.equipment != view.equipment:
+            show_equipment(self._hass, self._entry, view.equipment, names)
         self.site.async_publish(SiteData.of(view))
         live = LiveData(devices=view.devices, decisions=view.decisions, vehicles=view.vehicles)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .client import Fault, FingerprintMismatch, VersionTooOld
+from .client import Equipment, Fault, FingerprintMismatch, VersionTooOld
 from .const import DOMAIN
 
 if TYPE_CHECKING:
@@ -57,26 +57,55 @@ def show_faults(
     hass: HomeAssistant, entry: NissanEnergyConfigEntry, faults: Iterable[Fault], names: Mapping[str, str]
 ) -> None:
     """Raise one issue for each of the owner's faults, and take back those that are gone."""
-    prefix = f"{entry.entry_id}_fault_"
-    raised = {f"{prefix}{f.code}_{f.device}": f for f in faults if f.code in OWNERS_FAULTS}
-    shown = {i for domain, i in ir.async_get(hass).issues if domain == DOMAIN and i.startswith(prefix)}
+    raised = {f"{f.code}_{f.device}": (f.device, f.text, f.remedy) for f in faults if f.code in OWNERS_FAULTS}
+    _show(hass, entry, "fault", raised, names)
+
+
+@callback
+def show_equipment(
+    hass: HomeAssistant,
+    entry: NissanEnergyConfigEntry,
+    equipment: Mapping[str, Equipment],
+    names: Mapping[str, str],
+) -> None:
+    """Raise one issue for each check that failed, and take back those that are gone."""
+    raised = {
+        f"{finding.check}_{device}": (device, finding.text, finding.remedy)
+        for device, state in equipment.items()
+        for finding in state.findings
+        if finding.verdict == "failed"
+    }
+    _show(hass, entry, "equipment", raised, names)
+
+
+@callback
+def _show(
+    hass: HomeAssistant,
+    entry: NissanEnergyConfigEntry,
+    key: str,
+    raised: Mapping[str, tuple[str, str, str]],
+    names: Mapping[str, str],
+) -> None:
+    """Make the issues of one kind those that are ``raised``: (device, text, remedy) by the last part of their id."""
+    prefix = f"{entry.entry_id}_{key}_"
+    shown = {
+        issue.removeprefix(prefix)
+        for domain, issue in ir.async_get(hass).issues
+        if domain == DOMAIN and issue.startswith(prefix)
+    }
     for issue in shown - raised.keys():
-        ir.async_delete_issue(hass, DOMAIN, issue)
+        ir.async_delete_issue(hass, DOMAIN, f"{prefix}{issue}")
     for issue in raised.keys() - shown:
-        fault = raised[issue]
-        _raise(
-            hass,
-            entry,
-            issue.removeprefix(f"{entry.entry_id}_"),
-            "fault",
-            {"device": names.get(fault.device, entry.title), "text": fault.text, "remedy": fault.remedy},
-        )
+        device, text, remedy = raised[issue]
+        told = {"device": names.get(device, entry.title), "text": text, "remedy": remedy}
+        _raise(hass, entry, f"{key}_{issue}", key, told)
 
 
 @callback
 def clear_all(hass: HomeAssistant, entry: NissanEnergyConfigEntry) -> None:
     """Take back all issues of an entry that is unloaded or removed."""
     show_faults(hass, entry, (), {})
+    show_equipment(hass, entry, {}, {})
     clear_connection_issues(hass, entry)
 
 

@@ -31,6 +31,7 @@ from .entity import (
     is_storage,
     is_vehicle,
 )
+from .equipment import EQUIPMENT, EquipmentSensor
 from .pace import Band, LiveData
 from .paced_sensor import PacedSensor, ReadingDescription, ReadingSensor
 from .reasons import NOTHING, REASONS, reason_state
@@ -285,6 +286,7 @@ async def async_setup_entry(
     async_add_entities([HouseSensor(entry.runtime_data)])
     follow_devices(entry, async_add_entities, ReadingSensor, (*READINGS, *OF_VEHICLE))
     follow_devices(entry, async_add_entities, CarSensor, CAR_SENSORS)
+    follow_devices(entry, async_add_entities, EquipmentSensor, EQUIPMENT)
 
 
 class SiteSensor(SiteEntity, SensorEntity):

@@ -34,5 +34,5 @@ def _judge(site: Equipment, info: DeviceInfo) -> Iterator[Finding]:
 
 
 def _nameplate(info: DeviceInfo) -> dict[str, str | float | None]:
-    told = " ".join(t for t in (info.maker, info.model, info.serial and f"no. {info.serial}") if t)
+    told = " ".join(t for t in (info.maker, info.model) if t)
     return {"what": told or info.driver, "firmware": info.version or "not told"}

@@ -13,9 +13,11 @@ from types import ModuleType
 
 import pytest
 
+from gateway.api.site import EquipmentVerdict
 from gateway.devices.chademo.causes import Cause
 from gateway.faults import FaultCode
 from gateway.model import EventStatus, EvseState, RequestMode, Rung, StorageState
+from gateway.supply.findings import Check
 from tests.gateway.api.fake_site import snapshot
 from tests.gateway.api.serving import Client, serving
 
@@ -126,6 +128,15 @@ async def test_the_whole_state_is_understood(served: Client) -> None:
     assert view.plan.slots[0].device_power_w == {"garage": 1000.0}
 
 
+async def test_the_equipment_check_is_understood(served: Client) -> None:
+    garage = (await (await paired(served)).state()).equipment["garage"]
+    (flipped,) = garage.findings
+    assert (garage.verdict, flipped.check, flipped.verdict) == ("failed", "wiring_proof", "failed")
+    assert garage.proven_at is not None
+    assert flipped.text
+    assert flipped.remedy
+
+
 async def test_the_stream_is_a_snapshot_and_then_what_changes(served: Client) -> None:
     listener = await paired(served)
     async with asyncio.timeout(10), aclosing(listener.listen()) as views:
@@ -232,6 +243,14 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     assert texts["sensor"]["stop_cause"]["state"].keys() == set(Cause) - {Cause.NONE}
     assert texts["sensor"]["battery_state"]["state"].keys() == set(StorageState)
     assert texts["select"]["charge_mode"]["state"].keys() == {"auto", *RequestMode}
+
+
+def test_every_check_of_the_equipment_has_a_name_in_the_integration() -> None:
+    texts = json.loads((INTEGRATION / "translations/en.json").read_text())["entity"]["sensor"][
+        "equipment_check"
+    ]
+    assert texts["state"].keys() == set(EquipmentVerdict)
+    assert texts["state_attributes"].keys() == {*Check, "proven_at", "texts", "remedies"}
 
 
 def test_the_integration_knows_no_fault_and_no_event_status_that_the_gateway_has_not() -> None:

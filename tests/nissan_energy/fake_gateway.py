@@ -54,6 +54,22 @@ def decision(
     }
 
 
+def finding(check: str, verdict: str) -> dict[str, Any]:
+    return {
+        "check": check,
+        "verdict": verdict,
+        "text": f"Text of {check}.",
+        "remedy": "" if verdict == "passed" else f"Remedy of {check}.",
+        "text_key": check,
+        "remedy_key": "",
+        "detail": {"phase_a": 26.1},
+    }
+
+
+def equipment(verdict: str, *findings: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": verdict, "proven_at": AT, "findings": list(findings)}
+
+
 def house() -> dict[str, Any]:
     """Return a SiteView as JSON: 300 W from the grid, the battery gives 1.5 kW, the car takes 2 kW, the roof makes 800 W."""
     meter = {"at": 1.0, "phase_power_w": [100.0, 150.0, 50.0], "phase_voltage_v": [230.0, 231.0, 229.0]}
@@ -135,6 +151,12 @@ def house() -> dict[str, Any]:
             "garage": decision(2000.0, "plan", "cheap_hours", {"rung": "grid_connection", "code": "fuse_l1"}),
         },
         "faults": [],
+        "equipment": {
+            "grid": equipment("passed", finding("meter_rate", "passed")),
+            "roof": equipment("passed", finding("answers", "passed")),
+            "battery": equipment("not_proven", finding("fail_safe_proof", "not_proven")),
+            "garage": equipment("attention", finding("model", "passed"), finding("fuse", "attention")),
+        },
         "plan": None,
         "prices": [
             {**price, "import_per_kwh": 0.31, "export_per_kwh": 0.08},

@@ -23,6 +23,7 @@ from tests.nissan_energy.fake_gateway import (
 )
 
 STEERED = {
+    "equipment_check",
     "battery_power",
     "charge_power_available",
     "charged_energy",
@@ -56,6 +57,7 @@ UNIQUE_IDS = {
         "stop",
     },
     "grid": {
+        "equipment_check",
         "export_energy",
         "fault",
         "frequency",
@@ -65,7 +67,7 @@ UNIQUE_IDS = {
         "power_l2",
         "power_l3",
     },
-    "roof": {"fault", "solar_energy", "solar_power"},
+    "roof": {"equipment_check", "fault", "solar_energy", "solar_power"},
     "battery": STEERED | {"battery_state", "state_of_charge", "state_of_health"},
     "garage": STEERED
     | {

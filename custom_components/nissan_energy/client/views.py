@@ -292,6 +292,25 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One judgement of the equipment check; ``text`` and ``remedy`` are the gateway's own words."""
+
+    check: str
+    verdict: str
+    text: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Is a device fit, wired right, and its fail-safe proven; ``proven_at`` is when something was last tried on it."""
+
+    verdict: str
+    proven_at: datetime | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SiteView:
     """All that the gateway shows, at one moment."""
 
@@ -305,6 +324,7 @@ class SiteView:
     requests: tuple[Request, ...] = ()
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    equipment: Mapping[str, Equipment] = field(default_factory=dict)
     plan: Plan | None = None
     prices: tuple[PriceSlot, ...] = ()
     price_now: PriceSlot | None = None
