@@ -39,6 +39,7 @@ When all of it listens, one line of JSON says where, and DIR holds:
   site.toml        the gateway's configuration for this house: python -m gateway run DIR/site.toml
   prices.csv       hourly prices, yesterday to the day after tomorrow
   can0             the CAN adapter of a chademo charger
+  can1             the CAN adapter on the car's own bus
 """
 
 EPILOG = """\
@@ -165,13 +166,17 @@ async def serve(options: argparse.Namespace) -> None:
         endpoints = await _listen(stack, wired, options)
         adapter = None
         if wired.wall is None:
-            adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.car.hear, wired.can)
+            adapter = SlcanPort(options.run_dir.resolve() / "can0", wired.hear, wired.can)
             adapter.start()
             stack.callback(adapter.close)
             endpoints["can"] = {"interface": "slcan", "channel": str(adapter.link)}
+        ev_adapter = SlcanPort(options.run_dir.resolve() / "can1", wired.ev_can.hear)
+        ev_adapter.start()
+        stack.callback(ev_adapter.close)
+        endpoints["ev_can"] = {"interface": "slcan", "channel": str(ev_adapter.link)}
         _write_files(options, now, endpoints)
         print(json.dumps(endpoints), flush=True)  # noqa: T201 - whoever started it waits for this line
-        await _live(wired, adapter)
+        await _live(wired, adapter, ev_adapter)
 
 
 async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Namespace) -> dict[str, Any]:
@@ -231,7 +236,7 @@ def _write_files(options: argparse.Namespace, now: datetime, endpoints: dict[str
     unfinished.replace(folder / "endpoints.json")
 
 
-async def _live(wired: WiredHouse, adapter: SlcanPort | None) -> None:
+async def _live(wired: WiredHouse, adapter: SlcanPort | None, ev_adapter: SlcanPort) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -243,6 +248,8 @@ async def _live(wired: WiredHouse, adapter: SlcanPort | None) -> None:
             adapter.follow()
             if frame is not None:
                 adapter.send(*frame)
+        for frame in wired.ev_tick():
+            ev_adapter.send(*frame)
         deadline += SLOT_S
         late_s = loop.time() - deadline
         if late_s > _LATE_S:

@@ -40,6 +40,8 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             "current_a": house.charger.current_a,
             "can_silent": car.silent,
             "faults": car.face.faults,
+            "awake": wired.ev_can.awake,
+            "wakes": wired.ev_can.wakes,
             "hot_openings": wired.referee.counts[Violation.HOT_OPENING],
         },
         "battery": {"soc_pct": house.battery.soc_pct, "power_w": house.battery.power_w},
@@ -70,11 +72,16 @@ def _unplug(wired: WiredHouse, _: Request) -> None:
 
 def _away(wired: WiredHouse, request: Request) -> None:
     """Drive off, or come home after a trip that took ``trip_pct`` of the pack."""
-    away = _switch(request)
+    away = wired.away = _switch(request)
     wired.pilot.plugged = not away
     if not away:
         pack = wired.house.pack
         pack.soc_pct = max(0.0, pack.soc_pct - _finite(request.get("trip_pct", 0.0)))
+
+
+def _car_on(wired: WiredHouse, request: Request) -> None:
+    """Switch the car on at home: it is awake on its own bus, parked and ready."""
+    wired.switched_on = _switch(request)
 
 
 def _car_silent(wired: WiredHouse, request: Request) -> None:
@@ -261,6 +268,7 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "plug": _plug,
     "unplug": _unplug,
     "away": _away,
+    "car_on": _car_on,
     "car_silent": _car_silent,
     "car_stop": _car_stop,
     "car_fault": _car_fault,

@@ -72,6 +72,16 @@ name = "Leaf charger"
 phases = [{charger_phase}]
 """
 
+_CAR = """
+[devices.leaf]
+driver = "vehicle.leaf"
+name = "Leaf"
+charger = "garage"
+can_interface = "slcan"
+can_channel = "can1"
+polls = true
+"""
+
 _ECHONET = """\
 bounded = true
 listen = "127.0.0.1"
@@ -103,7 +113,7 @@ def site_toml(
     def modbus(address: Address | None) -> str:
         return f"{at(address)}\nunit = 1" if address else ""
 
-    template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n")
+    template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n") + _CAR
     return template.format(
         charger=charger,
         wall=at(ports.charger) if charger == "echonet" else modbus(ports.charger),

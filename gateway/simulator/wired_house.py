@@ -3,6 +3,8 @@
 from gateway.simulator.battery_registers import BatteryRegisters
 from gateway.simulator.can_mishaps import CanMishaps
 from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
+from gateway.simulator.ev_can import EvCan
+from gateway.simulator.ev_can_car import BREEDS, CarNow, Session
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
 from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
@@ -28,6 +30,9 @@ class WiredHouse:
             house.charger = wall.charger
         self.pilot = PilotLines()
         self.car = Leaf(house.pack)
+        self.ev_can = EvCan()
+        self.switched_on = False
+        self.away = False
         self.can = CanMishaps()
         self.referee = Referee()
         self.grid_meter = GridMeter(house)
@@ -42,6 +47,8 @@ class WiredHouse:
         """Advance by SLOT_S; return the frame that the car sends now, if any."""
         frame = self.car.step(self._inlet(), SLOT_S)
         self.pilot.permitted = self.car.pose.permits
+        if frame is not None:
+            self.ev_can.mirror(*frame)
         self.can.step(SLOT_S)
         self._ticks += 1
         if self._ticks % _SLOTS_PER_PHYSICS == 0:
@@ -51,6 +58,47 @@ class WiredHouse:
             self.pv_meter.refresh()
             self.battery.refresh(self.house)
         return frame
+
+    def hear(self, can_id: int, data: bytes) -> None:
+        """Take a frame of the charger; a ZE1 shows it on its own bus."""
+        self.car.hear(can_id, data)
+        self.ev_can.mirror(can_id, data)
+
+    def ev_tick(self) -> list[tuple[int, bytes]]:
+        """Return what goes over the car's own bus in this SLOT_S; called after ``tick``."""
+        if self.away:
+            self.ev_can.leave()
+        car = self._car_now()
+        wanted = not self.away and (self.switched_on or car.session is not Session.NONE)
+        return self.ev_can.step(car, wanted=wanted)
+
+    def _car_now(self) -> CarNow:
+        pack, current_a = self.house.pack, self.house.charger.current_a
+        return CarNow(
+            breed=BREEDS[self.car.model.name],
+            soc_pct=pack.soc_pct,
+            stored_wh=pack.stored_wh,
+            capacity_wh=pack.capacity_wh,
+            voltage_v=pack.terminal_v(current_a),
+            current_a=current_a,
+            session=self._session(),
+            can_discharge=self.wall is not None or self.car.heard.discharge_compatible,
+            switched_on=self.switched_on,
+        )
+
+    def _session(self) -> Session:
+        if self.wall is not None:
+            charger = self.wall.charger
+            return (
+                Session.V2X
+                if charger.engaged
+                else Session.STARTING
+                if charger.session_wanted
+                else Session.NONE
+            )
+        if self.car.contactor_closed:
+            return Session.V2X if self.car.heard.discharge_compatible else Session.QUICK
+        return Session.STARTING if self.car.pose.talks else Session.NONE
 
     def _inlet(self) -> Inlet:
         pilot = self.pilot
