@@ -90,5 +90,5 @@ CARD = FailSafeCard(
     on_our_death="the same as silence; a restarted gateway ends what is left before it writes anything else",
     on_device_reboot="converter and pilot module start switched off; the gateway ends the session and starts a new one",
     discharging_at_most_s=CONVERTER_LEASE_S + RAMP_DOWN_S,
-    proven_by="tests/gateway/scenarios/test_fail_safe.py",
+    proven_by="tests/gateway/scenarios/test_death_in_every_state.py",
 )

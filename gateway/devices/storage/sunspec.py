@@ -87,7 +87,7 @@ def card(lease_s: float, *, reverts: bool) -> FailSafeCard:
         on_our_death=f"{end}; a restarted gateway ends it at once",
         on_device_reboot="starts in its own mode; the order is written anew",
         discharging_at_most_s=lease_s + WIND_DOWN_S if reverts else None,
-        proven_by="tests/gateway/scenarios/test_fail_safe.py",
+        proven_by="tests/gateway/scenarios/test_death_in_every_state.py",
     )
 
 
