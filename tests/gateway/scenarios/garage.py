@@ -25,13 +25,17 @@ class Garage:
         self.slot = Slot()
         self.power_w = 0.0
         self.engage = True
+        self.owner_asked = False
         self.failure: AssertionError | None = None
 
     async def wish(self) -> None:
         """Tell the driver what is wanted, until cancelled."""
         while True:
             expires_at = asyncio.get_running_loop().time() + EXPIRY_S
-            self.evse.apply(Setpoint("garage", self.power_w, expires_at, BECAUSE, engage=self.engage))
+            wish = Setpoint(
+                "garage", self.power_w, expires_at, BECAUSE, engage=self.engage, owner_asked=self.owner_asked
+            )
+            self.evse.apply(wish)
             await asyncio.sleep(WISH_S)
 
     async def ask(self, do: str, **more: Any) -> dict[str, Any]:

@@ -44,6 +44,12 @@ async def test_the_first_generation_is_charged_and_never_discharged(tmp_path):
         await garage.ready()
         assert garage.last.discharge_max_w == 0.0
         await garage.move(4000)
+        garage.power_w = -4000.0
+        await garage.at_rest()
+        assert garage.last.stop_cause == "pause_impossible"
+        assert (await garage.truth())["car"]["faults"] == 0
+        garage.owner_asked = True
+        await garage.ready()
         await garage.move(2000)
         await garage.stop()
         assert await garage.violations() == {}
