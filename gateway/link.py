@@ -68,7 +68,7 @@ def decode(body: bytes) -> Message:
     """Return the message of a frame's body. Raises Malformed."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"link: {error}") from None
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .fuzz import run as fuzzing
 from .loop import measure
 from .soak import soak
 
@@ -33,14 +34,26 @@ def parser() -> argparse.ArgumentParser:
         "scripts/bench", description="Measure the gateway against a simulated house on the wire."
     )
     top.add_argument(
-        "what", nargs="?", default="loop", choices=["loop", "soak"], help="what to measure (default: loop)"
+        "what",
+        nargs="?",
+        default="loop",
+        choices=["loop", "soak", "fuzz"],
+        help="what to measure (default: loop); fuzz: break every parser's input",
     )
     top.add_argument("--seconds", type=float, default=120.0, help="length of one run (default: 120)")
     top.add_argument(
         "--runs", type=int, default=3, help="runs per condition; medians are reported (default: 3)"
     )
     top.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    top.add_argument("--docs", action="store_true", help="write docs/performance.md")
+    top.add_argument(
+        "--docs", action="store_true", help="write docs/performance.md, or docs/reliability.md for fuzz"
+    )
+    fuzz = top.add_argument_group("fuzz")
+    fuzz.add_argument("--minutes", type=float, default=1.0, help="for each parser (default: 1)")
+    fuzz.add_argument("--only", action="append", metavar="NAME", help="this parser alone; may be repeated")
+    fuzz.add_argument("--seed", type=int, default=1, help="decides the order of inputs (default: 1)")
+    fuzz.add_argument("--jobs", type=int, default=1, help="parsers at a time (default: 1)")
+    fuzz.add_argument("--replay", metavar="HEX", help="feed this one input to the parser of --only")
     return top
 
 
@@ -97,6 +110,8 @@ def document(figures: dict[str, Any], command: str) -> str:
 def main() -> int:
     """Run the benches; print the figures as JSON."""
     arguments = parser().parse_args()
+    if arguments.what == "fuzz":
+        return fuzzing.main(arguments)
     if arguments.what == "soak":
         return _tell({"soak": asyncio.run(soak(arguments.seconds))}, arguments.json)
     results: dict[str, list[dict[str, Any]]] = {"idle": [], "loaded": []}

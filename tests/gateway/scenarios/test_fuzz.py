@@ -1,0 +1,29 @@
+"""A short run of the fuzzer over every parser; `scripts/bench fuzz` goes on for as long as one likes."""
+
+import pytest
+
+from tests.bench.fuzz.checksums import crc, sound
+from tests.bench.fuzz.engine import fuzz
+from tests.bench.fuzz.run import TARGETS, WHAT, line, page
+
+SEED = 1
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_broken_input_gets_past_a_parser(name):
+    result = fuzz(TARGETS[name], SEED, seconds=5.0, most_inputs=60)
+    assert result.inputs >= 1
+    assert not result.findings, line(result)
+
+
+def test_every_parser_is_described_and_the_page_can_be_written():
+    assert WHAT.keys() == TARGETS.keys()
+    result = fuzz(TARGETS["slcan"], SEED, seconds=5.0, most_inputs=5)
+    assert "| `slcan` |" in page([result], "scripts/bench fuzz", SEED)
+
+
+def test_the_second_checksum_knows_the_reference_values():
+    assert crc(bytes.fromhex("EEC0C3EA00F761")) == 0x9B
+    assert sound(0x1DB, bytes.fromhex("EEC0C3EA00F7619B")) is True
+    assert sound(0x1DB, bytes.fromhex("EEC0C3EA00F7619A")) is False
+    assert sound(0x5BC, bytes(8)) is None
