@@ -6,6 +6,7 @@ import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, override
 
 import can
@@ -22,7 +23,16 @@ BITRATE = 500_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
 KERNEL_CYCLIC = frozenset({"socketcan"})
-"""Interfaces on which the kernel keeps the rhythm, whatever Python is doing; it ends with our process."""
+"""Interfaces on which the kernel keeps the rhythm, whatever Python is doing; it ends with our process.
+
+Each frame is handed over whole in one call, so that no half-changed one goes out, and a change keeps the rhythm.
+"""
+NET_CLASS = Path("/sys/class/net")
+BUS_OFF_BIT = 0x40
+"""In the id of an error frame of the kernel. python-can can tell of a bus-off and cannot end it."""
+BUS_OFF = (
+    "bus-off: check wiring and bit rate; with `ip link set {} type can restart-ms 100` it recovers by itself"
+)
 
 type Frame = tuple[int, bytes]
 type Receiver = Callable[[int, bytes], None]
@@ -141,6 +151,8 @@ class CanBus:
     @contextlib.contextmanager
     def _opened(self, receive: Receiver) -> Any:
         """Hold the bus open and its frames flowing. Raises Unreachable."""
+        if self._interface in KERNEL_CYCLIC and not _has_carrier(self._channel):
+            raise Unreachable(BUS_OFF.format(self._channel))
         try:
             bus = self._open()
         except (can.CanError, OSError, ValueError) as error:
@@ -170,7 +182,8 @@ class CanBus:
         try:
             descriptor = bus.fileno()
         except NotImplementedError, can.CanError:
-            notifier = can.Notifier(bus, [_Ear(receive, self._fail)], timeout=0.1, loop=loop)
+            ear = _Ear(partial(self._take, receive), self._fail)
+            notifier = can.Notifier(bus, [ear], timeout=0.1, loop=loop)
             return notifier.stop
         loop.add_reader(descriptor, self._drain, bus, receive)
         return lambda: _ignore_result(loop.remove_reader(descriptor))
@@ -178,10 +191,18 @@ class CanBus:
     def _drain(self, bus: can.BusABC, receive: Receiver) -> None:
         try:
             while (message := bus.recv(0)) is not None:
-                _pass_on(message, receive)
+                self._take(receive, message)
         except (can.CanError, OSError) as error:
             self._fail(str(error))
             asyncio.get_running_loop().remove_reader(bus.fileno())
+
+    def _take(self, receive: Receiver, message: can.Message) -> None:
+        """Pass a data frame of 11 bits on; a bus-off is the loss of the bus, other errors heal by themselves."""
+        if message.is_error_frame:
+            if message.arbitration_id & BUS_OFF_BIT:
+                self._fail(BUS_OFF.format(self._channel))
+        elif not (message.is_remote_frame or message.is_extended_id):
+            receive(message.arbitration_id, bytes(message.data))
 
     def _fail(self, why: str) -> None:
         if self._lost is not None and not self._lost.done():
@@ -191,22 +212,25 @@ class CanBus:
 class _Ear(can.Listener):
     """The thread's way to us; python-can calls it on our loop."""
 
-    def __init__(self, receive: Receiver, fail: Callable[[str], None]) -> None:
-        self._receive = receive
+    def __init__(self, take: Callable[[can.Message], None], fail: Callable[[str], None]) -> None:
+        self._take = take
         self._fail = fail
 
     @override
     def on_message_received(self, msg: can.Message) -> None:
-        _pass_on(msg, self._receive)
+        self._take(msg)
 
     @override
     def on_error(self, exc: Exception) -> None:
         self._fail(str(exc))
 
 
-def _pass_on(message: can.Message, receive: Receiver) -> None:
-    if not (message.is_error_frame or message.is_remote_frame or message.is_extended_id):
-        receive(message.arbitration_id, bytes(message.data))
+def _has_carrier(channel: str) -> bool:
+    """Tell whether the kernel's interface is not bus-off; an interface that cannot be asked tells when it is opened."""
+    try:
+        return (NET_CLASS / channel / "carrier").read_text().strip() != "0"
+    except OSError:
+        return True
 
 
 def _message(can_id: int, data: bytes) -> can.Message:

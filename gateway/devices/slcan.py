@@ -16,6 +16,8 @@ BAUD = 115_200
 BITRATE_COMMANDS = {125_000: b"S4", 250_000: b"S5", 500_000: b"S6", 1_000_000: b"S8"}
 LONGEST_LINE = 64
 READ_BYTES = 4096
+MOST_REFUSALS = 80
+"""Two seconds of a charger's frames: nobody acknowledges them, or the controller is bus-off. Opening anew resets it."""
 
 
 def decode_line(line: bytes) -> can.Message | None:
@@ -42,6 +44,7 @@ class SlcanBus(can.BusABC):
     def __init__(self, channel: str, bitrate: int, *, listen_only: bool = False) -> None:
         path, _, baud = channel.partition("@")
         self._rest = b""
+        self._refusals = 0
         self._frames: deque[can.Message] = deque()
         try:
             self._port = serial.serial_for_url(path, baudrate=int(baud or BAUD), timeout=0, write_timeout=0)
@@ -89,6 +92,9 @@ class SlcanBus(can.BusABC):
             raise can.CanOperationError(str(error)) from error
         if not heard:
             raise can.CanOperationError("the adapter is gone")
+        self._refusals = 0 if b"\r" in heard else self._refusals + heard.count(b"\a")
+        if self._refusals > MOST_REFUSALS:
+            raise can.CanOperationError("the adapter refuses to send: bus-off, or nobody acknowledges")
         *lines, rest = (self._rest + heard).replace(b"\a", b"\r").split(b"\r")
         self._rest = rest[-LONGEST_LINE:]
         self._frames.extend(frame for line in lines if (frame := decode_line(line)) is not None)

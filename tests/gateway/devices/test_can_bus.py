@@ -5,13 +5,16 @@ import contextlib
 import errno
 import os
 import signal
+import struct
 import tty
 
 import can
 import pytest
+from can.interfaces.socketcan import socketcan
 
 from gateway.devices import can_bus
 from gateway.devices.can_bus import CanBus
+from gateway.devices.slcan import MOST_REFUSALS
 from gateway.faults import Misuse
 
 WAIT_S = 5.0
@@ -120,6 +123,20 @@ async def test_garbage_on_the_line_is_passed_over(adapter):
     assert heard[-1] == (0x102, b"\xab")
 
 
+async def test_an_adapter_that_refuses_frame_after_frame_is_opened_anew(adapter, monkeypatch):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.05)
+    bus, heard = CanBus("slcan", str(adapter.path)), []
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        os.write(adapter.master, MOST_REFUSALS * b"\a")
+        adapter.say("t1021AB")
+        await until(lambda: heard)
+        assert bus.up
+        os.write(adapter.master, (MOST_REFUSALS + 1) * b"\a")
+        await until(lambda: "refuses" in bus.problem)
+        await until(lambda: bus.up and adapter.heard().count("O") == 2)
+
+
 async def test_one_wild_byte_costs_one_line_and_not_the_bus(adapter):
     heard = []
     bus = CanBus("slcan", str(adapter.path))
@@ -180,6 +197,76 @@ async def test_a_bus_without_a_file_descriptor_is_read_in_a_thread():
             bus.publish([(0x109, b"\x03")], 0.1)
             assert other.recv(1).arbitration_id == 0x109
     assert heard == [(0x100, b"\x01"), (0x101, b"\x02")]
+
+
+@contextlib.asynccontextmanager
+async def told(bus: CanBus, heard: list):
+    with can.Bus(interface="virtual", channel=bus.name.split()[1]) as other:
+        async with running(bus, lambda *frame: heard.append(frame)):
+            await until(lambda: bus.up)
+            yield other
+
+
+async def test_an_error_on_the_bus_heals_by_itself_and_a_bus_off_is_its_loss(monkeypatch):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.05)
+    heard, bus = [], CanBus("virtual", "test_bus_off")
+    async with told(bus, heard) as other:
+        other.send(can.Message(arbitration_id=0x04, is_error_frame=True, dlc=8))  # error passive
+        other.send(can.Message(arbitration_id=0x102, data=b"\x01", is_extended_id=False))
+        await until(lambda: heard)
+        assert bus.up
+        other.send(can.Message(arbitration_id=can_bus.BUS_OFF_BIT, is_error_frame=True, dlc=8))
+        await until(lambda: "bus-off" in bus.problem)
+        await until(lambda: bus.up)
+    assert heard == [(0x102, b"\x01")]
+
+
+async def test_an_interface_that_stays_bus_off_is_not_taken_for_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(can_bus, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(can_bus, "NET_CLASS", tmp_path)
+    monkeypatch.setattr(can, "Bus", lambda **_: Kernel())
+    carrier = tmp_path / "can0" / "carrier"
+    carrier.parent.mkdir()
+    carrier.write_text("0\n")
+    bus = CanBus("socketcan", "can0")
+    async with running(bus, lambda *_: None):
+        await until(lambda: "restart-ms" in bus.problem)
+        await asyncio.sleep(0.1)
+        assert not bus.up
+        carrier.write_text("1\n")
+        await until(lambda: bus.up and not bus.problem)
+
+
+class BroadcastManager:
+    """The far side of python-can's socket to the kernel's broadcast manager."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+
+    def send(self, call: bytes) -> int:
+        if call[0] == TX_READ:
+            raise OSError(errno.EINVAL, "no such task")
+        self.calls.append(call)
+        return len(call)
+
+
+TX_SETUP, TX_DELETE, TX_READ = 1, 2, 3
+SETTIMER_STARTTIMER = 0x3
+
+
+def test_a_change_goes_to_the_kernel_whole_in_one_call_and_leaves_the_timer_alone():
+    kernel = BroadcastManager()
+    message = can.Message(arbitration_id=0x109, data=bytes(8), is_extended_id=False)
+    task = socketcan.CyclicSendTask(kernel, 1, message, 0.1)
+    task.modify_data(can.Message(arbitration_id=0x109, data=b"12345678", is_extended_id=False))
+    task.stop()
+    setup, change, end = kernel.calls
+    opcodes, flags = zip(*(struct.unpack_from("<II", call) for call in kernel.calls), strict=True)
+    assert opcodes == (TX_SETUP, TX_SETUP, TX_DELETE)
+    assert flags[0] & SETTIMER_STARTTIMER == SETTIMER_STARTTIMER
+    assert flags[1] & SETTIMER_STARTTIMER == 0
+    assert len(setup) == len(change) > len(end)
+    assert change.endswith(b"12345678")
 
 
 class Kernel(can.BusABC):
