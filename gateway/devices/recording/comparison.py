@@ -91,14 +91,13 @@ class Steps:
 
 
 class Followed:
-    """One device's samples, ours beside the recorded ones: its states, and its current or else its power."""
+    """One device's samples, ours beside the recorded ones: its states, and what it measures."""
 
     def __init__(self, device: str) -> None:
         self.device = device
         self.states = Steps(f"{device}, state")
-        self._ours: list[tuple[float, float]] = []
-        self._recorded: list[tuple[float, float]] = []
-        self._measure = ""
+        self._ours: dict[str, list[tuple[float, float]]] = {}
+        self._recorded: dict[str, list[tuple[float, float]]] = {}
 
     def ours(self, said: Said) -> None:
         """Take a sample that we publish."""
@@ -108,34 +107,36 @@ class Followed:
         """Take a recorded sample."""
         self._take(said, self.states.recorded, self._recorded)
 
-    def _take(self, said: Said, states: list[tuple[float, str]], measured: list[tuple[float, float]]) -> None:
+    def _take(
+        self, said: Said, states: list[tuple[float, str]], measured: dict[str, list[tuple[float, float]]]
+    ) -> None:
         if "state" in said.sample:
             self.states.take(states, said.at_s, str(said.sample["state"]))
         for name in MEASURES:
             if isinstance(value := said.sample.get(name), int | float):
-                self._measure = name
-                measured.append((said.at_s, float(value)))
-                break
+                measured.setdefault(name, []).append((said.at_s, float(value)))
 
-    def apart(self) -> list[float]:
+    def apart(self, measure: str) -> list[float]:
         """Return how far each recorded value is from ours that is nearest in time."""
-        if not self._ours:
-            return []
-        times = [at_s for at_s, _ in self._ours]
+        ours = self._ours.get(measure, [])
+        times = [at_s for at_s, _ in ours]
         found = []
-        for at_s, value in self._recorded:
+        for at_s, value in self._recorded.get(measure, ()) if ours else ():
             after = bisect(times, at_s)
-            near = self._ours[max(after - 1, 0) : after + 1]
-            found.append(abs(min(near, key=lambda ours: abs(ours[0] - at_s))[1] - value))
+            near = ours[max(after - 1, 0) : after + 1]
+            found.append(abs(min(near, key=lambda told: abs(told[0] - at_s))[1] - value))
         return found
 
-    def summary(self) -> str:
-        """Return how far they are apart in words, "" where nothing was recorded."""
-        if not (apart := self.apart()):
-            return ""
-        quantity, _, unit = self._measure.rpartition("_")
-        mean, most, unit = sum(apart) / len(apart), max(apart), unit.upper()
-        return f"{self.device}, {quantity}: {mean:.2f} {unit} apart on average, {most:.2f} {unit} at most"
+    def summary(self) -> Iterator[str]:
+        """Yield how far they are apart in words, nothing where nothing was recorded."""
+        for measure in MEASURES:
+            if apart := self.apart(measure):
+                quantity, _, unit = measure.rpartition("_")
+                mean, most = sum(apart) / len(apart), max(apart)
+                yield (
+                    f"{self.device}, {quantity}: {mean:.2f} {unit.upper()} apart on average, "
+                    f"{most:.2f} {unit.upper()} at most"
+                )
 
 
 def _step(step: tuple[float, str] | None, wide: int) -> str:

@@ -91,7 +91,7 @@ class Story:
         for table in (self.statuses, *(followed.states for followed in self.followed.values())):
             if lines := list(table.table()):
                 self._say("\n" + "\n".join(lines))
-        if apart := [told for followed in self.followed.values() if (told := followed.summary())]:
+        if apart := [line for followed in self.followed.values() for line in followed.summary()]:
             self._say("\n" + "\n".join(apart))
 
     def _followed(self, device: str) -> Followed:

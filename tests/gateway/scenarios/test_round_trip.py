@@ -1,15 +1,28 @@
-"""The simulated house is recorded while its car charges; the recording, played to the drivers, gives the same session."""
+"""A simulated house is recorded while its car charges; the recording, played to the drivers, gives the same session."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from itertools import dropwhile
+from statistics import mean
 
 import pytest
 
-from gateway.devices.recording.events import Dropped, Exchange, Said
+from gateway.devices.recording.events import Dropped, Said
 from gateway.devices.recording.loaders import joined, load
 from gateway.devices.recording.replay import cast_of, replay
-from tests.bench.house_and_gateway import process
+from tests.bench.house_and_gateway import house, process
+from tests.gateway.scenarios.conftest import Scene
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["chademo", "quasar", "echonet"])
+async def scene(request, tmp_path):
+    async with AsyncExitStack() as stack:
+        options = ("--time-of-day", "12:00", "--charger", request.param)
+        built = Scene(await stack.enter_async_context(house(tmp_path, *options)), tmp_path, stack)
+        await built.start_gateway()
+        yield built
 
 
 async def recorded_session(scene):
@@ -22,7 +35,7 @@ async def recorded_session(scene):
             return bool(list(out.glob("*.log")))
 
         async def charging():
-            return await scene.car_current_a() > 3
+            return (await scene.sample("garage")).get("power_w", 0.0) > 1000
 
         async def ended():
             return (await scene.sample("garage")).get("state") == "plugged"
@@ -30,33 +43,30 @@ async def recorded_session(scene):
         await scene.until(listening, 20)
         await scene.control()
         await scene.owner.ask("POST", "devices/garage/request", {"mode": "charge_now", "power_w": 3000.0})
-        await scene.until(charging, 20)
+        await scene.until(charging, 30)
         await asyncio.sleep(1.0)
         await scene.owner.ask("PATCH", "owner", {"control_on": False})
         await scene.until(ended, 40)
     return joined(load(file) for file in sorted(out.glob("*.log")))
 
 
+def since_its_start(steps):
+    return list(dropwhile(lambda state: state != "starting", (state for _, state in steps)))
+
+
 async def test_a_recorded_session_is_replayed_with_the_same_states_and_currents(scene):
     recording = await recorded_session(scene)
     assert recording.not_understood == 0
     assert not [event for event in recording.events if isinstance(event, Dropped)]
-    assert {frame.sent for frame in recording.frames} == {True, False}
-    assert any(isinstance(event, Exchange) and event.writes for event in recording.events)
     told: list[str] = []
     outcome = await asyncio.to_thread(replay, recording, cast_of(recording), 0.0, told.append)
     story = "\n".join(told)
     garage = outcome.followed["garage"]
-    states = [state for _, state in garage.states.recorded]
-    assert [state for _, state in garage.states.ours] == states, story
-    assert {"plugged", "starting", "ready", "stopping"} <= set(states)
+    states = since_its_start(garage.states.recorded)
+    assert "ready" in states
+    assert since_its_start(garage.states.ours) == states, story
     assert [s for _, s in outcome.statuses.ours] == [s for _, s in outcome.statuses.recorded], story
-    assert (
-        max(
-            float(e.sample["current_a"])
-            for e in recording.events
-            if isinstance(e, Said) and e.device == "garage" and e.kind == "EvseSample"
-        )
-        > 3
-    )
-    assert sum(garage.apart()) / len(garage.apart()) < 0.1, story
+    samples = [e.sample for e in recording.events if isinstance(e, Said) and e.kind == "EvseSample"]
+    assert max(sample["power_w"] for sample in samples) > 1000
+    assert mean(garage.apart("current_a")) < 0.1, story
+    assert mean(garage.apart("power_w")) < 30, story
