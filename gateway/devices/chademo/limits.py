@@ -82,10 +82,10 @@ K_ALONE = TimeLimit(
     give_up_s=0.5,
 )
 INSULATION_LOST = TimeLimit(
-    "insulation too low, or PE lost, while d2 is on",
+    "insulation too low while d2 is on",
     "good again",
-    "emergency",
-    "ours; FUR: PE 10 s",
+    "emergency; a loss of PE, 10 s by FUR, is for the converter's monitor to tell",
+    "ours",
     give_up_s=0.25,
 )
 STOP = TimeLimit("order of 0 A", "at most 1 A", "emergency, charger fault", "ours", give_up_s=2.0)
