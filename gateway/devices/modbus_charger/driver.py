@@ -32,6 +32,8 @@ LOGGER = logging.getLogger(__name__)
 
 LEAVE_AFTER_S = 30.0
 """An expired setpoint means 0 W at once, and handing the charger back after this."""
+LEAST_WAIT_S = 0.001
+"""Timers may fire a little early; without this, the time that is left would be waited for in circles."""
 MAKE_SAFE_S = 2.0
 RELEASE_S = 4.5
 ACTS: dict[Act, str] = {
@@ -163,7 +165,7 @@ class ModbusCharger:
                     look_at = min(look_at, monotonic() + self._options.poll_s)
                 else:
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout_at(min(until, look_at)):
+                        async with asyncio.timeout_at(max(min(until, look_at), monotonic() + LEAST_WAIT_S)):
                             await self._newer.wait()
         finally:
             await self._make_safe()

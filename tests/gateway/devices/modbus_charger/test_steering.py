@@ -1,0 +1,243 @@
+"""What a charger is told next: every wish in every stand, without a wire and without a clock."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.devices.modbus_charger.steering import (
+    REFUSED_AFTER_S,
+    SEEK_S,
+    SEEK_W,
+    Act,
+    Look,
+    Make,
+    Standing,
+    Wish,
+    asked_anew,
+    differs,
+    done,
+    next_act,
+    refused,
+    seen,
+    target_w,
+)
+from gateway.model import EvseState
+
+NOW = 1000.0
+MAKE = Make(settle_s=2.5, least_share=0.75, starts_sessions=True, seeks_soc=True, restart_s=300.0)
+READY = Look(NOW, EvseState.READY, 0.0, 7400.0, 7400.0, 0.0, least_charge_w=690.0, least_discharge_w=690.0)
+HELD = Standing(remote=True, held=True, session=True, soc_known=True)
+FREE = Standing()
+LOST = replace(HELD, order_w=None)
+ASKS, LEAVES, PAUSES = Wish(2000.0, engage=True), Wish(leave=True), Wish()
+STANDINGS = {
+    "free": FREE,
+    "left behind": Standing(remote=True),
+    "taken": Standing(remote=True, held=True),
+    "in session": HELD,
+    "flowing": replace(HELD, order_w=2000.0),
+    "unknown": LOST,
+    "yielded, still in control": replace(HELD, yielded="app"),
+    "yielded": Standing(yielded="app"),
+    "discharge refused": replace(HELD, refusal="no"),
+}
+LOOKS = {state: replace(READY, state=state) for state in EvseState}
+WISHES = {"asks": ASKS, "gives": Wish(-2000.0, engage=True), "holds": Wish(0.0, engage=True), "leaves": LEAVES, "pauses": PAUSES}  # fmt: skip
+
+
+def act(wish, look=READY, standing=HELD, now=NOW):
+    return next_act(now, wish, look, standing, MAKE)
+
+
+# ── every wish in every stand at every look ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("wish", "look", "standing"), list(itertools.product(WISHES, LOOKS, STANDINGS)), ids=str
+)
+def test_it_comes_to_rest_and_only_where_it_may(wish, look, standing):
+    """Carry out what is asked for until nothing is: that is soon, and no power stands that was not asked for."""
+    asked, seen_now, stands, now = WISHES[wish], LOOKS[look], STANDINGS[standing], NOW
+    for _ in range(8):
+        what, value = next_act(now, asked, seen_now, stands, MAKE)
+        if what is Act.WAIT:
+            break
+        stands, now = done(now, what, value, stands), now + MAKE.settle_s
+    else:
+        pytest.fail("it never comes to rest")
+    may_flow = asked.engage and seen_now.plugged and look is not EvseState.FAULT and not stands.yielded
+    if not may_flow:
+        assert not stands.session or not stands.remote
+        assert stands.order_w == 0.0 or not stands.remote
+    elif stands.seeking(now):
+        assert stands.order_w == SEEK_W
+    else:
+        refused_w = 0.0 if stands.refusal and asked.power_w < 0 else asked.power_w
+        assert (stands.held, stands.order_w) == (True, refused_w)
+    if asked.leave:
+        assert not stands.remote
+
+
+@pytest.mark.parametrize("standing", STANDINGS)
+def test_nothing_is_written_to_a_charger_that_is_not_ours_and_not_wanted(standing):
+    stands = STANDINGS[standing]
+    what, _ = act(PAUSES, standing=stands)
+    assert what is Act.WAIT or stands.remote
+
+
+# ── the set-point ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.floats(0, 12_000),
+    st.floats(0, 12_000),
+    st.floats(0, 1500),
+    st.booleans(),
+)
+def test_a_set_point_never_leaves_the_window_never_grows_and_is_whole(wish_w, most_in, most_out, least_w, no):
+    look = replace(
+        READY,
+        charge_max_w=most_in,
+        discharge_max_w=most_out,
+        least_charge_w=least_w,
+        least_discharge_w=least_w,
+    )
+    power_w = target_w(NOW, Wish(wish_w, engage=True), look, replace(HELD, refusal="no" if no else ""))
+    assert -(0.0 if no else most_out) <= power_w <= most_in
+    assert abs(power_w) <= abs(wish_w)
+    assert power_w * wish_w >= 0
+    assert power_w == int(power_w)
+    assert power_w == 0 or abs(power_w) >= least_w
+
+
+@pytest.mark.parametrize(
+    ("before_w", "wish_w", "at_once"),
+    [
+        (2000.0, 3000.0, False),
+        (2000.0, 1990.0, False),
+        (2000.0, 1900.0, True),
+        (2000.0, 0.0, True),
+        (2000.0, -2000.0, True),
+        (-2000.0, -1900.0, True),
+        (-2000.0, -2100.0, False),
+        (0.0, 2000.0, False),
+        (None, 2000.0, True),
+    ],
+)
+def test_less_goes_out_at_once_and_more_waits_until_the_charger_has_settled(before_w, wish_w, at_once):
+    stands = replace(HELD, order_w=before_w, written_at=NOW - 1.0)
+    asked = Wish(wish_w, engage=True)
+    assert act(asked, standing=stands) == ((Act.ORDER, wish_w) if at_once else (Act.WAIT, NOW + 1.5))
+    assert act(asked, standing=stands, now=NOW + 1.5) == (Act.ORDER, wish_w)
+
+
+# ── a session ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_charge_is_sought_for_a_minute_once_per_session():
+    stands = replace(HELD, session=False, soc_known=False)
+    assert act(ASKS, standing=stands) == (Act.START, SEEK_W)
+    stands = done(NOW, Act.START, SEEK_W, stands)
+    assert act(ASKS, standing=stands) == (Act.WAIT, float("inf"))
+    assert act(ASKS, standing=stands, now=NOW + SEEK_S) == (Act.ORDER, 2000.0)
+    again = replace(stands, session=False)
+    assert act(ASKS, standing=again, now=NOW + SEEK_S) == (Act.START, 0.0)
+    known = seen(NOW + 5, replace(READY, soc_pct=50.0, kept_w=SEEK_W), stands, MAKE)
+    assert act(ASKS, standing=known, now=NOW + 5) == (Act.ORDER, 2000.0)
+
+
+def test_a_session_that_the_charger_has_ended_is_begun_again_after_a_while():
+    stands = replace(HELD, order_w=2000.0, written_at=NOW)
+    resting = replace(READY, resting=True, kept_w=2000.0)
+    assert seen(NOW + 9, resting, stands, MAKE).session
+    assert not seen(NOW + 11, resting, stands, MAKE).session
+    assert seen(NOW + 11, replace(resting, kept_w=0.0), HELD, MAKE).session, "0 W is a rest as well"
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_first_no_to_a_discharge_is_tried_again_and_the_second_holds():
+    once = refused(NOW, Act.ORDER, -2000.0, HELD, "illegal value")
+    assert (once.refusal, once.order_w) == ("", None)
+    assert act(WISHES["gives"], standing=once) == (Act.WAIT, NOW + 5)
+    twice = refused(NOW + 5, Act.ORDER, -2000.0, once, "illegal value")
+    assert "illegal value" in twice.refusal
+    assert act(WISHES["gives"], standing=twice, now=NOW + 5) == (Act.ORDER, 0.0)
+    assert seen(NOW + 5 + 3600, READY, replace(twice, order_w=0.0), MAKE).refusal == ""
+
+
+def test_a_no_never_holds_back_a_stop():
+    no = refused(NOW, Act.ORDER, 2000.0, replace(HELD, order_w=1000.0), "busy")
+    assert act(WISHES["holds"], standing=no) == (Act.ORDER, 0.0)
+    assert act(PAUSES, standing=no) == (Act.STOP, 0.0)
+    stop = refused(NOW, Act.STOP, 0.0, HELD, "busy")
+    assert act(PAUSES, standing=stop) == (Act.WAIT, NOW + 1)
+
+
+def test_a_dry_discharge_is_named_in_time_and_a_short_lull_is_not():
+    stands = replace(HELD, order_w=-2000.0, written_at=NOW)
+    dry, wet = replace(READY, kept_w=-2000.0), replace(READY, kept_w=-2000.0, power_w=-1800.0)
+    stands = seen(NOW, dry, stands, MAKE)
+    stands = seen(NOW + REFUSED_AFTER_S - 1, wet, stands, MAKE)
+    stands = seen(NOW + REFUSED_AFTER_S, dry, stands, MAKE)
+    assert not stands.refusal
+    assert seen(NOW + 2 * REFUSED_AFTER_S, dry, stands, MAKE).refusal
+
+
+def test_the_owner_who_asks_anew_is_not_told_of_old_refusals():
+    assert asked_anew(replace(HELD, refusal="no", yielded="app", disturbed_at=(1.0,))) == HELD
+
+
+# ── other hands ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_control_that_falls_while_a_car_is_plugged_in_was_taken_by_a_person():
+    gone = replace(READY, ours=False)
+    assert seen(NOW, gone, HELD, MAKE).yielded
+    unplugged = seen(NOW, replace(gone, state=EvseState.UNPLUGGED), HELD, MAKE)
+    assert (unplugged.yielded, unplugged.held, unplugged.remote) == ("", False, False)
+
+
+def test_two_foreign_writes_count_only_within_a_minute():
+    foreign = replace(READY, kept_w=5.0)
+    once = seen(NOW, foreign, HELD, MAKE)
+    assert (once.yielded, once.order_w) == ("", None)
+    assert not seen(NOW + 61, foreign, replace(once, order_w=0.0), MAKE).yielded
+    assert seen(NOW + 59, foreign, replace(once, order_w=0.0), MAKE).yielded
+
+
+def test_what_stands_is_not_judged_while_it_is_not_known():
+    assert seen(NOW, replace(READY, kept_w=5.0), LOST, MAKE) == LOST
+
+
+# ── following ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("order_w", "power_w", "told"),
+    [
+        (2000.0, 1700.0, False),
+        (2000.0, 1300.0, True),
+        (2000.0, 2200.0, True),
+        (-2000.0, -1600.0, False),
+        (-2000.0, -2400.0, True),
+        (0.0, 100.0, False),
+        (0.0, -400.0, True),
+        (None, 400.0, False),
+    ],
+)
+def test_81_to_97_percent_of_an_order_is_what_was_ordered(order_w, power_w, told):
+    stands = replace(HELD, order_w=order_w, written_at=NOW)
+    look = replace(READY, power_w=power_w)
+    assert differs(NOW + 2.5, look, stands, MAKE) is told
+    assert not differs(NOW + 2.4, look, stands, MAKE), "it has not settled yet"
+
+
+def test_a_full_car_may_take_less():
+    stands = replace(HELD, order_w=2000.0, written_at=NOW)
+    assert not differs(NOW + 60, replace(READY, soc_pct=96.0), stands, MAKE)
