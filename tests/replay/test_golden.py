@@ -23,6 +23,9 @@ REPLAYS = {
     "session-24kwh-idle": (SESSION, 0.0),
     "start-ze1": ("chademo-ze1-start-annotated.candump", 15.0),
     "silent-charger-30kwh": ("chademo-aze0-30kwh-excerpt.candump", 15.0),
+    "ev-can-ze0": ("evcan-ze0-24kwh-stock-first6000.tsv", 0.0),
+    "ev-can-and-car-can-env200": ("evcan-carcan-env200-40kwh-ac-charge-first9000.crtd", 0.0),
+    "ev-can-ze1-quick-charge": ("evcan-ze1-62kwh-quick-charge.txt", 0.0),
 }
 
 

@@ -15,7 +15,7 @@ STEPS: dict[str, dict[str, float]] = {
     "MeterSample": {"power_w": 200.0},
     "EvSample": {
         "awake": 0, "generation": 0, "dash_soc_pct": 1.0, "lbc_soc_pct": 1.0, "energy_wh": 200.0, "capacity_wh": 500.0,
-        "soh_pct": 1.0, "voltage_v": 5.0, "current_a": 10.0, "charge_max_w": 5000.0, "discharge_max_w": 20000.0,
+        "soh_pct": 1.0, "voltage_v": 5.0, "current_a": 2.0, "charge_max_w": 5000.0, "discharge_max_w": 20000.0,
         "temperature_c": 1.0, "warmest_c": 1.0, "cell_min_v": 0.02, "cell_max_v": 0.02, "aux_voltage_v": 0.5, "plugged": 0,
         "charging": 0, "parked": 0, "hx_pct": 1.0, "capacity_ah": 1.0, "insulation_raw": 50.0,
     },
