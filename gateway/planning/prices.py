@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
         points.append((starts_at, bought, sold))
     points.sort(key=lambda p: p[0])
     slots = []
-    for (starts_at, bought, sold), following in zip(points, [*points[1:], None], strict=True):
+    for (starts_at, bought, sold), following in zip_longest(points, points[1:]):
         ends_at = starts_at + LONGEST_SLOT
         if following is not None:
             ends_at = min(ends_at, following[0])

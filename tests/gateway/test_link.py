@@ -55,6 +55,11 @@ def test_bytes_that_are_no_message_are_malformed(body):
         decode(body)
 
 
+def test_a_name_that_is_no_text_is_malformed():
+    with pytest.raises(Malformed):
+        decode(encode(Order(WISHES))[4:].replace(b"garage", b"ga\xf9age"))
+
+
 async def ends(path):
     heard, present = [], []
     fast = FastEnd(path, heard.append, present.append)

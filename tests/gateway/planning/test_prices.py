@@ -45,3 +45,7 @@ def test_a_missing_file_is_unreachable(tmp_path):
 def test_a_year_beyond_the_calendar_is_malformed():
     with pytest.raises(Malformed):
         parse_prices([row("9999-12-31T23:30:00+00:00")])
+
+
+def test_a_table_without_rows_has_no_prices():
+    assert parse_prices([]) == ()
