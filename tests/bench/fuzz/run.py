@@ -40,6 +40,8 @@ WHAT = {
     "vehicle": "text lines of vehicle programs over UDP",
     "site": "site.toml, and every driver built from it",
     "openadr": "OpenADR 3 programs, events, reports; a day of each event expanded",
+    "wishes": "what a client of the API may ask: settings, requests, pairing",
+    "prices": "price tables",
     "link": "messages between the two processes, written and read back",
     "echonet": "ECHONET Lite frames, written back byte by byte; property maps and contents",
 }

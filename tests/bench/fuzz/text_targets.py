@@ -1,13 +1,17 @@
 """What comes as text or as messages: recordings, vehicle programs, site.toml, OpenADR, the joint, ECHONET Lite."""
 
+import csv
+import io
 import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 
 from gateway import link
+from gateway.api import wishes
+from gateway.api.problems import ProblemError
 from gateway.config import parse as parse_site
 from gateway.demand_response.openadr3 import objects
 from gateway.demand_response.openadr3.schedule import expand
@@ -32,12 +36,14 @@ from gateway.model import (
     WindowKind,
     Wishes,
 )
+from gateway.planning.prices import parse_prices
 from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.site_file import SitePorts, site_toml
 from gateway.simulator.vehicle_lines import CanLine, frame_text, read_datagram, read_line
 from gateway.state import SiteState
 
 from .engine import ROOT, Breach, Feed, Target
+from .register_targets import finite
 
 # ── recordings ──
 
@@ -196,6 +202,64 @@ def _follow(event: objects.Event) -> None:
                 raise Breach(f"{span} is outside of what was asked for")
 
 
+# ── the owner's wishes, and prices ──
+
+BODIES = (
+    b'{"control_on": true, "devices": {"garage": {"floor_soc_pct": 20.0, "departure": "07:30:00", "discharge_allowed": false}}}',
+    b'{"mode": "boost", "power_w": 3000.0, "until_soc_pct": 90.0, "duration_s": 3600.0}',
+    b'{"mode": "pause"}',
+    b'{"code": "123456", "client_name": "Home Assistant"}',
+    b'{"name": "Tablet", "role": "viewer"}',
+)
+CHARGER = {"garage": DeviceInfo("garage", DeviceKind.EVSE, "Charger", "evse.chademo")}
+
+
+def wishes_seeds() -> list[bytes]:
+    return list(BODIES)
+
+
+def owner_wishes() -> Feed:
+    kinds = (wishes.OwnerPatch, wishes.RequestBody, wishes.PairBody, wishes.TokenBody, wishes.InspectedBody)
+
+    def feed(given: bytes) -> bool:
+        taken = False
+        for kind in kinds:
+            try:
+                body = wishes.parse_body(given, kind)
+                if isinstance(body, wishes.OwnerPatch):
+                    owner = wishes.patched(OwnerSettings(), body, CHARGER)
+                    finite(tuple(owner.devices.values()))
+                if isinstance(body, wishes.RequestBody):
+                    finite(wishes.new_request("r", "garage", body, NOON))
+            except ProblemError:
+                continue
+            taken = True
+        return taken
+
+    return feed
+
+
+def prices_seeds() -> list[bytes]:
+    head = b"starts_at,import_per_kwh,export_per_kwh\n"
+    rows = b"2026-11-25T00:00:00+01:00,0.21,0.05\n2026-11-25T01:00:00+01:00,-0.02,-0.01\n2026-11-25T01:15:00+01:00,0.3,0.1\n"
+    return [head + rows, head + b"9999-12-31T23:59:59Z,1,1\n", head]
+
+
+def prices() -> Feed:
+    def feed(given: bytes) -> bool:
+        try:
+            text = io.StringIO(given.decode(), newline="")
+            slots = parse_prices(csv.DictReader(text))
+        except csv.Error, UnicodeDecodeError:
+            return False
+        finite(slots)
+        if any(after.starts_at < slot.ends_at for slot, after in pairwise(slots)):
+            raise Breach(f"slots overlap: {slots[:4]}")
+        return True
+
+    return feed
+
+
 # ── the joint ──
 
 HOUR = timedelta(hours=1)
@@ -204,13 +268,13 @@ HOUR = timedelta(hours=1)
 def link_seeds() -> list[bytes]:
     state = SiteState([DeviceInfo("grid", DeviceKind.METER, "Grid", "m", MeterRole.GRID)], lambda: NOON)
     state.slot("grid").sample(MeterSample(1.0, 5.0, (5.0, 0.0, 0.0), (230.0,) * 3, (0.0,) * 3))  # type: ignore[arg-type]
-    wishes = Wishes(
+    wanted = Wishes(
         OwnerSettings(control_on=True, devices={"garage": DeviceSettings(floor_soc_pct=20.0)}),
         (Request("r", "garage", RequestMode.BOOST, NOON + HOUR, until_soc_pct=90.0),),
         (GridWindow(WindowKind.IMPORT_LIMIT, 3000.0, NOON, NOON + HOUR, "e", "utility"),),
         Plan("p", NOON, NOON + HOUR, "test", (PlanSlot(NOON, NOON + HOUR, None, {"garage": 1.0}, {}),)),
     )
-    messages = (link.Hello(link.VERSION), link.Report(state.snapshot(1.0), (0.1, 0.2)), link.Order(wishes))
+    messages = (link.Hello(link.VERSION), link.Report(state.snapshot(1.0), (0.1, 0.2)), link.Order(wanted))
     return [link.encode(message)[4:] for message in messages]
 
 
@@ -283,6 +347,8 @@ TARGETS: Sequence[Target] = (
     Target("vehicle", ("gateway/simulator/vehicle_lines",), vehicle_seeds, vehicle, text=True),
     Target("site", ("gateway/config", "gateway/devices/"), site_seeds, site, text=True),
     Target("openadr", ("gateway/demand_response/openadr3/",), openadr_seeds, openadr, text=True),
+    Target("wishes", ("gateway/api/",), wishes_seeds, owner_wishes, text=True),
+    Target("prices", ("gateway/planning/prices",), prices_seeds, prices, text=True),
     Target("link", ("gateway/link", "gateway/model/"), link_seeds, joint),
     Target("echonet", ("gateway/devices/echonet/",), echonet_seeds, echonet),
 )
