@@ -4,6 +4,7 @@ Nothing here waits: what the adapter does not take at once is a failure of the b
 """
 
 import os
+import re
 import select
 from collections import deque
 from time import time
@@ -20,18 +21,24 @@ MOST_REFUSALS = 80
 """Two seconds of a charger's frames: nobody acknowledges them, or the controller is bus-off. Opening anew resets it."""
 
 
+_FRAME = re.compile(rb"t([0-7][0-9A-Fa-f]{2})([0-8])((?:[0-9A-Fa-f]{2})*)")
+_STAMP_BYTES = 2
+
+
 def decode_line(line: bytes) -> can.Message | None:
-    """Read ``tIIILDD..`` of an 11-bit data frame; None for answers, other kinds of frame and garbage."""
-    if line[:1] != b"t":
+    """Read ``tIIILDD..`` of an 11-bit data frame, with a time stamp behind it or not; None for all else."""
+    found = _FRAME.fullmatch(line)
+    if found is None:
         return None
-    try:
-        can_id, length, data = int(line[1:4], 16), int(line[4:5]), bytes.fromhex(line[5:].decode("ascii"))
-    except ValueError:
-        return None
-    if not 0 <= can_id <= 0x7FF or len(data) < length:
+    length, data = int(found[2]), bytes.fromhex(found[3].decode())
+    if len(data) - length not in {0, _STAMP_BYTES}:
         return None
     return can.Message(
-        arbitration_id=can_id, data=data[:length], is_extended_id=False, check=False, timestamp=time()
+        arbitration_id=int(found[1], 16),
+        data=data[:length],
+        is_extended_id=False,
+        check=False,
+        timestamp=time(),
     )
 
 

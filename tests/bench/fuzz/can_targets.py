@@ -352,7 +352,9 @@ def slcan() -> Feed:
             return False
         strict = _STRICT.fullmatch(given)
         data = bytes(message.data)
-        if strict is None or not len(data) == int(strict[2]) <= len(strict[3]) // 2:
+        if strict is None or not len(data) == int(strict[2]) == len(strict[3]) // 2 - 2 * (
+            len(strict[3]) > 2 * len(data)
+        ):
             raise Breach(f"took {given!r} as {message.arbitration_id:03X} {data.hex()}")
         if message.arbitration_id != int(strict[1], 16) or not strict[3].lower().startswith(
             data.hex().encode()
