@@ -36,7 +36,8 @@ def sloppiness(wishes: Mapping[str, Any]) -> Sloppiness:
         if name not in usual:
             raise ValueError(f"{name!r} is none of: {', '.join(NAMES)}")
         kind = type(usual[name])
-        fits = isinstance(value, bool) if kind is bool else isinstance(value, int | float) and value >= 0
+        told = isinstance(value, bool)
+        fits = told if kind is bool else not told and isinstance(value, int | float) and value >= 0
         if not fits:
             raise TypeError(f"{name} is a {kind.__name__}")
         usual[name] = kind(value)

@@ -11,6 +11,7 @@ from gateway.simulator.leaf_on_can import SLOT_S
 from gateway.simulator.modbus_servers import ModbusConnection, Unit
 from gateway.simulator.recorded_days import DAY_S, RecordedDays
 from gateway.simulator.wired_house import WiredHouse
+from tests.gateway.simulator.scripted_charger import Charger, Live
 
 
 @pytest.fixture
@@ -31,6 +32,11 @@ def live(wired: WiredHouse) -> Callable[[float], list[tuple[int, bytes]]]:
         return [frame for frame in frames if frame is not None]
 
     return run
+
+
+@pytest.fixture
+def charger(wired: WiredHouse, live: Live) -> Charger:
+    return Charger(wired, live)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ async def test_it_says_where_everything_is_and_leaves_cleanly(running):
         told = json.loads(await process.stdout.readline())
         assert told == json.loads((folder / "endpoints.json").read_text())
         assert set(told) == {
-            "grid_meter", "pv_meter", "battery", "converter", "pilot_io", "control", "can", "prices", "utility",
+            "grid_meter", "pv_meter", "battery", "converter", "pilot_io", "control", "can", "ev_can", "prices", "utility",
         }  # fmt: skip
 
         site = tomllib.loads((folder / "site.toml").read_text())
