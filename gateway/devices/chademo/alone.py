@@ -121,7 +121,7 @@ class Alone:
         if resting and self._under_way:
             self._rested_at = now
             self.summary.cause = progress.cause.value
-            if progress.cause not in GOES_ON and not on.refused_at_random(moment):
+            if progress.cause not in GOES_ON and not on.quickly_again(moment):
                 self.summary.sessions += 1
         self._under_way = not resting
 

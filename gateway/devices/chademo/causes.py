@@ -104,3 +104,6 @@ MEANINGS: dict[Cause, Meaning] = {
     Cause.CAN_LOST: Meaning(_SYSTEM, retry_after_s=RECOVERED_S),
     Cause.PREDECESSOR: Meaning(_SYSTEM, retry_after_s=RECOVERED_S),
 }
+
+QUICK = frozenset({Cause.VEHICLE_REFUSED, Cause.CONVERTER_LOST, Cause.PILOT_LOST, Cause.CAN_LOST})
+"""A start that ended so is tried again soon, a few times, as one and the same wake of the car."""

@@ -2,7 +2,7 @@
 # ruff: noqa: D103 - a guard's name is its sentence
 
 from gateway.devices.chademo import limits
-from gateway.devices.chademo.causes import MEANINGS, QUICK_RETRIES, QUICK_RETRY_S, Cause
+from gateway.devices.chademo.causes import MEANINGS, QUICK, QUICK_RETRIES, QUICK_RETRY_S, Cause
 from gateway.devices.chademo.frames import CarStatus
 from gateway.devices.chademo.moment import BATTERY_V, NO_CURRENT_A, SETTLE_S, Mode, Moment
 from gateway.devices.chademo.wakes import WAKE_AUX_V
@@ -239,12 +239,13 @@ def isolated_and_d2_long_off(m: Moment) -> bool:
     return m.isolated and d2_long_off(m)
 
 
-def refused_at_random(m: Moment) -> bool:
-    return m.progress.cause is Cause.VEHICLE_REFUSED and m.progress.refusals <= QUICK_RETRIES
+def quickly_again(m: Moment) -> bool:
+    return m.progress.cause in QUICK and m.progress.retries < QUICK_RETRIES
 
 
 def retry_due(m: Moment) -> bool:
-    after_s = QUICK_RETRY_S if refused_at_random(m) else MEANINGS[m.progress.cause].retry_after_s
+    refused = m.progress.cause is Cause.VEHICLE_REFUSED
+    after_s = QUICK_RETRY_S if refused and quickly_again(m) else MEANINGS[m.progress.cause].retry_after_s
     return after_s is not None and m.age_s >= after_s
 
 
@@ -258,7 +259,7 @@ def may_wake(m: Moment) -> bool:
     progress, aux_v = m.progress, m.inputs.aux_voltage_v
     if progress.replugged or (m.inputs.owner_asked and not progress.answered):
         return True
-    if progress.cause is Cause.RENEWAL or refused_at_random(m):
+    if progress.cause is Cause.RENEWAL or quickly_again(m):
         return True
     return (aux_v is None or aux_v >= WAKE_AUX_V) and progress.wakes.allowed(m.inputs.now)
 

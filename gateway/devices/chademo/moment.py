@@ -125,8 +125,8 @@ class Progress:
     """All that a session remembers between two instants; None where it has not happened yet.
 
     ``ceiling_a`` is what the car asked for, at ``ceiling_at``, when it was offered more. ``floored``: the battery is at its
-    lowest voltage. What outlives a session: ``wakes``, ``refusals`` in a row, ``replugged`` since the last wake, and
-    whether the owner's present asking was ``answered`` by one.
+    lowest voltage. What outlives a session: ``wakes``, quick ``retries``, ``replugged`` since the last wake, and
+    whether the owner's present asking was ``answered``.
     """
 
     state: State = State.IDLE
@@ -153,7 +153,7 @@ class Progress:
     ceiling_at: float = 0.0
     stepped_at: float = 0.0
     wakes: Wakes = field(default_factory=Wakes)
-    refusals: int = 0
+    retries: int = 0
     replugged: bool = False
     answered: bool = False
 

@@ -210,8 +210,6 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
     """Note what the state entered, and those after it, will want to know."""
     now, progress = moment.inputs.now, moment.progress
     entered = replace(progress, state=rule.then, since=now, cause=_graver(progress.cause, rule.cause))
-    if rule.cause is Cause.VEHICLE_REFUSED:
-        entered = replace(entered, refusals=progress.refusals + 1)
     match rule.then:
         case State.WAKING:
             return _woken(moment)
@@ -222,22 +220,22 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
         case State.ENERGISED:
             longest_s = moment.inputs.car.times.max_time_s if moment.inputs.car.times else 0
             ends_at = now + (longest_s or DEFAULT_MAX_TIME_S)
-            return replace(entered, ends_at=ends_at, refusals=0, wakes=progress.wakes.repaid())
+            return replace(entered, ends_at=ends_at, retries=0, wakes=progress.wakes.repaid())
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
     return entered
 
 
 def _woken(moment: Moment) -> Progress:
-    """Begin anew with what outlives a session; quick retries of a refused start are one wake."""
-    now, progress, again = moment.inputs.now, moment.progress, on.refused_at_random(moment)
+    """Begin anew with what outlives a session; quick retries of a start are one wake."""
+    now, progress, again = moment.inputs.now, moment.progress, on.quickly_again(moment)
     return Progress(
         State.WAKING,
         since=now,
         woken_at=now,
         stepped_at=now,
         wakes=progress.wakes if again else progress.wakes.after(now),
-        refusals=progress.refusals if again else 0,
+        retries=progress.retries + 1 if again else 0,
         answered=moment.inputs.owner_asked,
     )
 
@@ -271,7 +269,7 @@ def _watch(moment: Moment) -> Progress:
         insulated=progress.insulated and state not in RESTING,
         floored=state is State.ENERGISED and _floored(moment),
         replugged=progress.replugged or on.unplugged(moment),
-        answered=progress.answered and moment.inputs.owner_asked,
+        answered=(progress.answered or state is State.ENERGISED) and moment.inputs.owner_asked,
     )
     return flow(replace(moment, progress=watched))
 

@@ -188,7 +188,7 @@ EVENTS: dict[str, Event] = {
     "a car without dynamic control gets too little": remembered(deviating_since=ago),
     "12 V below 11.8": seen(aux_voltage_v=11.0),
     "12 V low for a minute": both(seen(aux_voltage_v=11.9), remembered(aux_low_since=ago)),
-    "refused once": remembered(cause=Cause.VEHICLE_REFUSED, refusals=1, since=NOW - 6),
+    "refused once": remembered(cause=Cause.VEHICLE_REFUSED, since=NOW - 6),
     "renewed": remembered(cause=Cause.RENEWAL, since=NOW - 3.5),
     "faulty": remembered(cause=Cause.VEHICLE_FAULT),
     "faulty for long": remembered(cause=Cause.VEHICLE_FAULT, since=ago),

@@ -79,7 +79,7 @@ def test_a_random_refusal_is_tried_again_at_once_with_d1_off_for_some_seconds_as
         bench.until(State.WAKING, within=15)
         assert bench.inputs.now - slept_at > QUICK_RETRY_S
     bench.until(State.ENERGISED)
-    assert bench.progress.refusals == 0
+    assert bench.progress.retries == 0
 
 
 def test_a_car_that_goes_on_refusing_is_left_alone_for_an_hour():
@@ -88,6 +88,28 @@ def test_a_car_that_goes_on_refusing_is_left_alone_for_an_hour():
     assert woken == 1 + QUICK_RETRIES
     assert bench.progress.wakes.today(bench.inputs.now) == 1
     assert wakes_of(bench, 1.0) == 1 + QUICK_RETRIES
+
+
+def test_a_start_that_we_ourselves_lost_is_tried_again_soon_as_one_wake_but_not_for_ever():
+    bench = Bench().until(State.NEGOTIATING)
+    for _ in range(QUICK_RETRIES):
+        bench.converter_answers = False
+        bench.until(State.ISOLATING).run(1)
+        bench.converter_answers = True
+        bench.until(State.NEGOTIATING)
+    assert bench.progress.wakes.today(bench.inputs.now) == 1
+    bench.converter_answers = False
+    bench.until(State.ISOLATING).run(1)
+    bench.converter_answers = True
+    assert wakes_of(bench, 0.9) == 0
+    assert wakes_of(bench, 0.2) == 1
+
+
+def test_a_wish_of_the_owner_that_a_running_session_serves_wakes_nobody_after_it():
+    bench = Bench().until(State.ENERGISED).see(owner_asked=True).run(1)
+    bench.car.wants_stop = True
+    bench.until(State.DONE)
+    assert wakes_of(bench, 0.9) == 0
 
 
 # ── 12 V ────────────────────────────────────────────────────────────────────────────────────────────────────────────
