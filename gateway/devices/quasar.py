@@ -104,7 +104,7 @@ def card(lease_s: float) -> FailSafeCard:
         on_our_death=f"{end}; a restarted gateway ends at once what is left",
         on_device_reboot="starts under its app's control without an order; control is taken anew, and the order written anew",
         discharging_at_most_s=lease_s + RAMP_DOWN_S,
-        proven_by="tests/gateway/scenarios/test_modbus_chargers.py",
+        proven_by="tests/gateway/scenarios/test_death_in_every_state.py",
     )
 
 
