@@ -102,3 +102,10 @@ def test_nothing_leaves_the_envelope_whatever_was_decided(
         assert setpoint.power_w >= 0.0
     if setpoint.power_w * before_w > 0:
         assert abs(setpoint.power_w) <= abs(before_w) + RAMP_W_PER_S * elapsed_s + 1e-6
+
+
+def test_only_the_owners_request_is_passed_on_as_the_owners_asking(house):
+    snapshot = house().snapshot()
+    for rung in Rung:
+        asked = replace(decision(snapshot, 1000.0), reason=Reason(rung, "why"))
+        assert admit(asked, None, snapshot, 10.0).owner_asked is (rung is Rung.OWNER_REQUEST)

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
+from gateway.devices import HearsOfVehicle, Inspectable
 from gateway.devices.chademo import report
 from gateway.devices.chademo.cadence import beats
 from gateway.devices.chademo.causes import Cause
-from gateway.devices.chademo.converter import PROFILES, Converter, Point
+from gateway.devices.chademo.converter import PROFILES, Converter, Point, Reading
 from gateway.devices.chademo.evse import ChademoEvse
 from gateway.devices.chademo.link import Link
 from gateway.devices.chademo.moment import Charger, Inputs, Mode, Moment, Output, PilotLines, Progress, State
@@ -284,6 +286,42 @@ async def test_a_wish_that_nobody_renewed_is_no_stop_of_the_owner():
         inputs = evse._moment().inputs
         assert (inputs.engage, inputs.lapsed) == expected
         assert inputs.wanted_a == 0
+
+
+async def test_the_owners_own_wish_is_his_only_while_his_setpoint_stands():
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    now = asyncio.get_running_loop().time()
+    for expires_in_s, asked, expected in [(3, True, True), (3, False, False), (-1, True, False)]:
+        because = Reason(Rung.OWNER_REQUEST, "charge")
+        evse.apply(Setpoint("garage", 1000.0, now + expires_in_s, because, owner_asked=asked))
+        assert evse._moment().inputs.owner_asked is expected
+
+
+async def test_the_cars_12_v_is_known_for_a_while(monkeypatch):
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    assert evse._moment().inputs.aux_voltage_v is None
+    evse.vehicle_says(12.4)
+    evse.vehicle_says(None)
+    assert evse._moment().inputs.aux_voltage_v == 12.4
+    monkeypatch.setattr("gateway.devices.chademo.evse.AUX_HOLDS_S", -1.0)
+    assert evse._moment().inputs.aux_voltage_v is None
+
+
+async def test_an_inspection_lifts_nothing_but_a_weld_and_that_only_without_voltage():
+    evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
+    now = asyncio.get_running_loop().time()
+    assert isinstance(evse, Inspectable)
+    assert isinstance(evse, HearsOfVehicle)
+    evse._progress = Progress(State.WELDED, since=now - 60, cause=Cause.WELDED)
+    assert "only a suspected weld" in evse.acknowledge(FaultCode.INSULATION)
+    assert "not known" in evse.acknowledge(FaultCode.CONTACTOR_WELDED)
+    evse._reading = (now, Reading(Output(voltage_v=3.0), 0.0, 0.0, 0.0))
+    assert "without voltage" in evse.acknowledge(FaultCode.CONTACTOR_WELDED)
+    evse._progress = replace(evse._progress, isolated_since=now - 11)
+    assert evse.acknowledge(FaultCode.CONTACTOR_WELDED) == ""
+    assert evse._progress.cause is Cause.INSPECTED
+    assert report.faults(evse._moment()) == {}
+    assert not evse._orders.coils.lock
 
 
 @pytest.mark.parametrize(
