@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.simulator.can_mishaps import CanMishaps, Noise
 from gateway.simulator.slcan_port import SlcanPort, decode_frame, encode_frame
 
 
 class Bus:
     def __init__(self, link: Path) -> None:
         self.received: list[tuple[int, bytes]] = []
-        self.port = SlcanPort(link, lambda can_id, data: self.received.append((can_id, data)))
+        self.mishaps = CanMishaps()
+        self.port = SlcanPort(link, lambda can_id, data: self.received.append((can_id, data)), self.mishaps)
         self.port.start()
 
 
@@ -126,3 +128,50 @@ async def test_commands_are_answered_as_an_adapter_does(bus):
         assert bus.received == [(0x108, b"\x01\xff"), (0x108, b"\x0a")]
     finally:
         os.close(line)
+
+
+async def test_an_adapter_off_the_bus_refuses_to_transmit_and_reports_nothing(bus):
+    foreign = await asyncio.to_thread(client, bus)
+    try:
+        await until(lambda: bus.port.is_open)
+        bus.mishaps.bus_off_s = 1.0
+        bus.port.send(0x100, b"lost")
+        await asyncio.to_thread(foreign.send, can.Message(arbitration_id=0x108, is_extended_id=False))
+        await asyncio.sleep(0.05)
+        bus.mishaps.step(1.0)
+        bus.port.send(0x102, b"here")
+        assert (await frame_at(foreign)).arbitration_id == 0x102
+        assert bus.received == []
+    finally:
+        await asyncio.to_thread(foreign.shutdown)
+
+
+async def test_a_pulled_adapter_is_gone_and_may_come_back(bus):
+    line = os.open(bus.port.link, os.O_RDWR | os.O_NOCTTY)
+    try:
+        bus.mishaps.pulled = True
+        bus.port.follow()
+        bus.port.follow()
+        bus.port.send(0x100, b"")
+        assert not bus.port.link.exists()
+        with pytest.raises(OSError, match="Input/output"):
+            os.write(line, b"O\r")
+    finally:
+        os.close(line)
+    bus.mishaps.pulled = False
+    bus.port.follow()
+    foreign = await asyncio.to_thread(client, bus)
+    await asyncio.to_thread(foreign.shutdown)
+
+
+async def test_garbled_lines_do_not_end_the_port(bus):
+    bus.mishaps.strike(Noise(garbling=1.0))
+    line = os.open(bus.port.link, os.O_RDWR | os.O_NOCTTY)
+    for _ in range(300):
+        os.write(line, b"S6\rO\rt1088F4010F00000000F4\r")
+        bus.port.send(0x100, bytes(8))
+        await asyncio.sleep(0)
+    os.close(line)
+    bus.mishaps.strike(Noise())
+    foreign = await asyncio.to_thread(client, bus)
+    await asyncio.to_thread(foreign.shutdown)
