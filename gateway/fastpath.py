@@ -155,7 +155,9 @@ class FastPath:
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
             for name, actuator in self._actuators.items():
                 if isinstance(actuator, HearsOfVehicle) and name in snapshot.vehicles:
-                    actuator.vehicle_says(snapshot.vehicles[name].aux_voltage_v)
+                    aux_voltage_v = snapshot.vehicles[name].aux_voltage_v
+                    actuator.vehicle_says(aux_voltage_v)
+                    self._tap.hears(name, aux_voltage_v=aux_voltage_v)
             self._link.report(Report(snapshot, late))
 
     def _take(self, wishes: Wishes) -> None:

@@ -81,6 +81,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a charger was told of its car by others: the arguments of ``vehicle_says``."""
+
+    at_s: float
+    device: str
+    vehicle: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """A sample that a driver published: the name of its class and its fields."""
 
@@ -109,4 +118,4 @@ class Dropped:
     lines: int
 
 
-type Event = Frame | Exchange | Datagram | Turn | Wire | Wanted | Said | Fault | Dropped
+type Event = Frame | Exchange | Datagram | Turn | Wire | Wanted | Heard | Said | Fault | Dropped

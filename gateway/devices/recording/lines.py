@@ -23,6 +23,7 @@ from gateway.devices.recording.events import (
     Exchange,
     Fault,
     Frame,
+    Heard,
     Said,
     Turn,
     Wanted,
@@ -55,6 +56,8 @@ def encode(event: Event, zero_s: float = 0.0) -> str:
             return f"{stamp} {wire} is {_line(name)}"
         case Wanted(_, device, setpoint):
             return f"{stamp} {device} wants {_json(setpoint)}"
+        case Heard(_, device, vehicle):
+            return f"{stamp} {device} hears {_json(vehicle)}"
         case Said(_, device, kind, sample):
             return f"{stamp} {device} says {kind} {_json(sample)}"
         case Fault(_, device, code, detail, up):
@@ -125,6 +128,7 @@ _VERBS: dict[str, Callable[[float, str, str], Event | None]] = {
     "down": lambda at_s, wire, text: Turn(at_s, wire, False, text),
     "is": Wire,
     "wants": lambda at_s, device, text: Wanted(at_s, device, _mapping(text)),
+    "hears": lambda at_s, device, text: Heard(at_s, device, _mapping(text)),
     "says": _said,
     "raises": lambda at_s, device, text: _fault(at_s, device, text, up=True),
     "clears": lambda at_s, device, text: _fault(at_s, device, text, up=False),

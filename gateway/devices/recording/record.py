@@ -60,7 +60,7 @@ async def record(order: Order, say: Say, progress: Say) -> tuple[Path, ...]:
         inbox.drain(listening)
     files.close()
     if not files.lines:
-        raise Unreachable("nothing was heard: is another recorder or an older gateway running?")
+        raise Unreachable("nothing was heard: does the gateway run as another user, or an older one?")
     return tuple(files.paths)
 
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, cast
 
-from gateway.devices import Actuator, Device, open_device
+from gateway.devices import Actuator, Device, HearsOfVehicle, open_device
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import stand_ins
 from gateway.devices.recording.comparison import Followed, Steps
-from gateway.devices.recording.events import Event, Fault, Frame, Said, Wanted
+from gateway.devices.recording.events import Event, Fault, Frame, Heard, Said, Wanted
 from gateway.devices.recording.loaders import Form, Recording
 from gateway.devices.recording.played_wires import PlayedWires
 from gateway.devices.recording.story import Say, Story, orders_of
 from gateway.devices.recording.virtual_time import run_at_once
 from gateway.devices.recording.wires import WIRES
-from gateway.faults import FaultCode, Misuse
+from gateway.faults import FaultCode, Malformed, Misuse
 from gateway.model import DeviceInfo, Reason, Rung, Setpoint
 
 LEAD_S = 1.0
@@ -60,13 +60,12 @@ class Outcome:
 def cast_of(recording: Recording, site: Tables | None = None) -> Cast:
     """Return who plays a recording: the devices of a site, else those it was made with, else those its frames call for.
 
-    Raises Misuse when there is nobody.
+    Raises Misuse when there is nobody, Malformed when the recording's own list is damaged.
     """
     if site:
         return Cast(site)
     if recording.form is Form.OWN:
-        told = recording.header.get("devices", {})
-        return Cast({device: (entry["driver"], entry["table"]) for device, entry in told.items()})
+        return Cast(_recorded_devices(recording.header.get("devices")))
     cars: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for bus in recording.buses:
         seen = {frame.can_id for frame in recording.bus(bus)}
@@ -78,6 +77,13 @@ def cast_of(recording: Recording, site: Tables | None = None) -> Cast:
     if not cars:
         raise Misuse("no driver here can make anything of these frames; name the devices with --site")
     return Cast(cars)
+
+
+def _recorded_devices(told: Any) -> Tables:
+    try:
+        return {device: (str(entry["driver"]), dict(entry["table"])) for device, entry in told.items()}
+    except AttributeError, KeyError, TypeError, ValueError:
+        raise Malformed("the header names no devices; name them with --site") from None
 
 
 def replay(recording: Recording, cast_: Cast, current_a: float, say: Say) -> Outcome:
@@ -101,6 +107,7 @@ class _Stage:
         self.story = Story(say)
         self._zero = 0.0
         self._devices: dict[str, Device] = {}
+        self._actuators: dict[str, Actuator] = {}
         session = cast_.session
         self._wires = PlayedWires(recording.events, stand_ins.units(session) if session else {}, self._told)
 
@@ -109,7 +116,9 @@ class _Stage:
         self._zero = self._wires.zero = monotonic() + LEAD_S
         WIRES.set(self._wires)
         for name, (driver, table) in self._cast.devices.items():
-            self._devices[name] = open_device(name, driver, table)
+            device = self._devices[name] = open_device(name, driver, table)
+            if device.info.kind.steered:
+                self._actuators[name] = cast(Actuator, device)
         with _heard(self):
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(d.run(_Sink(self, n))) for n, d in self._devices.items()]
@@ -145,8 +154,10 @@ class _Stage:
                 self.story.recorded(event)
             case Said():
                 self.story.recorded(event)
-            case Wanted(_, device, told) if device in self._devices:
-                cast(Actuator, self._devices[device]).apply(_setpoint(device, told))
+            case Wanted(_, device, told) if (actuator := self._actuators.get(device)) is not None:
+                actuator.apply(_setpoint(device, told))
+            case Heard(_, device, vehicle):
+                _let_hear(self._devices.get(device), vehicle)
             case _:
                 self._wires.play(event)
         for order in orders_of(event) if ours else ():
@@ -154,7 +165,7 @@ class _Stage:
 
     async def _ask(self, session: stand_ins.Session) -> None:
         """Ask for the current as the control loop does."""
-        charger = cast(Actuator, self._devices["charger"])
+        charger = self._actuators["charger"]
         while True:
             wish = {
                 "power_w": session.power_w(self._current_a),
@@ -237,5 +248,14 @@ def _heard(stage: _Stage) -> Any:
 
 
 def _setpoint(device: str, told: Mapping[str, Any]) -> Setpoint:
-    expires_at = monotonic() + float(told["lasts_s"])
-    return Setpoint(device, float(told["power_w"]), expires_at, REPLAYED, engage=bool(told["engage"]))
+    try:
+        power_w, lasts_s, engage = float(told["power_w"]), float(told["lasts_s"]), bool(told["engage"])
+    except KeyError, TypeError, ValueError:
+        raise Malformed(f"{device} wants {dict(told)}: that is no setpoint") from None
+    return Setpoint(device, power_w, monotonic() + lasts_s, REPLAYED, engage=engage)
+
+
+def _let_hear(charger: object, vehicle: Mapping[str, Any]) -> None:
+    aux_voltage_v = vehicle.get("aux_voltage_v")
+    if isinstance(charger, HearsOfVehicle) and isinstance(aux_voltage_v, float | None):
+        charger.vehicle_says(aux_voltage_v)

@@ -23,7 +23,17 @@ from gateway.config import SiteConfig
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import lines
-from gateway.devices.recording.events import Datagram, Dropped, Event, Exchange, Fault, Said, Wanted, Wire
+from gateway.devices.recording.events import (
+    Datagram,
+    Dropped,
+    Event,
+    Exchange,
+    Fault,
+    Heard,
+    Said,
+    Wanted,
+    Wire,
+)
 from gateway.devices.recording.wires import Wires
 from gateway.faults import FaultCode
 from gateway.model import DeviceInfo, EvSample, EvseSample, MeterSample, Setpoint, StorageSample
@@ -60,6 +70,7 @@ class Tap(Wires):
         self._names: dict[str, str] = {}
         self._known: dict[object, Exchange | Datagram] = {}
         self._identities: dict[str, DeviceInfo] = {}
+        self._vehicles: dict[str, dict[str, Any]] = {}
         self._socket: socket.socket | None = None
         self._lines: list[str] = []
         self._dropped = 0
@@ -94,6 +105,12 @@ class Tap(Wires):
         self._identities[device] = info
         if self.observed:
             self.tell(Said(monotonic(), device, "DeviceInfo", asdict(info)))
+
+    def hears(self, device: str, **vehicle: Any) -> None:
+        """Tell what a charger is told of its car, when it is something else."""
+        if self._vehicles.get(device) != vehicle:
+            self._vehicles[device] = vehicle
+            self.tell(Heard(monotonic(), device, vehicle))
 
     async def run(self) -> None:
         """Look for a recorder, send while there is one; until cancelled."""
@@ -131,6 +148,7 @@ class Tap(Wires):
         now = monotonic()
         told: list[Event] = [Wire(now, short, full) for full, short in self._names.items()]
         told += [Said(now, device, "DeviceInfo", asdict(info)) for device, info in self._identities.items()]
+        told += [Heard(now, device, vehicle) for device, vehicle in self._vehicles.items()]
         told += [replace(answer, at_s=now) for answer in self._known.values()]
         for event in told:
             yield lines.encode(event, self._zero_s)
