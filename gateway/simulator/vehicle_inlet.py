@@ -12,7 +12,8 @@ from gateway.simulator.vehicle_lines import CanLine, PilotLine
 STATUS_FRAME = 0x102
 ENABLED_BIT, OPEN_BIT = 0x01, 0x08
 LEAVES_AFTER_S = 2.5
-"""A car opens its contactor at most this long after it let k go (reference/can.md 3.8)."""
+SAFE_BREAK_A = 5.0
+"""A car that leaves waits until no more than this flows, and at most so long (reference/can.md 3.8)."""
 FORGOTTEN_S = 5.0
 """Nobody pulls k any longer when nothing at all was said for so long."""
 AWAY_S = 1.5
@@ -83,7 +84,7 @@ class VehicleInlet:
         self._pulled_out = self._lock_broken = self._welded = False
         self._returned = False
         self._replug_s = 0.0
-        self._unpermitted_s = 0.0
+        self._leaving_s = 0.0
 
     @property
     def lines(self) -> dict[str, bool]:
@@ -132,7 +133,8 @@ class VehicleInlet:
         pilot.permitted = car.permits
         pilot.step(dt_s)
         pilot.locked = pilot.locked and not self._lock_broken
-        self._unpermitted_s = 0.0 if pilot.permitted else self._unpermitted_s + dt_s
+        leaving = car.contactor_open or not pilot.permitted
+        self._leaving_s = self._leaving_s + dt_s if leaving else 0.0
         self.linked = self._contactor_closed()
         self.converter.step(self.battery if self.linked else None, pilot.emergency_stop, dt_s)
 
@@ -144,9 +146,13 @@ class VehicleInlet:
         return self.present and not self._pulled_out and self._replug_s == 0.0
 
     def _contactor_closed(self) -> bool:
-        """Believe 102.5.3 under d2 and k; and that a car which lets k go opens only a while later."""
+        """Believe 102.5.3 under d2 and k; and that a car which leaves does not cut a current, however hasty its words."""
         car, pilot = self._car, self.pilot
         if self._welded and self.linked:
             return pilot.plugged
-        supplied = pilot.plugged and pilot.d2 and not car.contactor_open
-        return supplied and (pilot.permitted or (self.linked and self._unpermitted_s < LEAVES_AFTER_S))
+        if not (pilot.plugged and pilot.d2):
+            return False
+        if not self._leaving_s:
+            return True
+        waits = not car.contactor_open or abs(self.converter.current_a) > SAFE_BREAK_A
+        return self.linked and waits and self._leaving_s < LEAVES_AFTER_S

@@ -129,6 +129,14 @@ async def test_a_car_that_has_enough_ends_the_session(start):
     assert_kept_the_rules(car)
 
 
+async def test_a_hasty_car_that_stops_with_all_its_words_at_once_ends_the_session_in_order(start):
+    car = Vehicle()
+    car.stop_after_s, car.is_hasty = 1.5, True
+    charger = await session(start, car, "--power-w", "6000")
+    assert (charger.process.returncode, charger.summary["cause"]) == (0, "vehicle_stop")
+    assert_kept_the_rules(car)
+
+
 async def test_a_fault_bit_ends_the_session_though_the_car_keeps_its_permission(start):
     car = Vehicle()
     car.fault_bits, car.fault_after_s = 0x08, 1.5

@@ -27,6 +27,8 @@ class Vehicle:
     silent_after_s = None
     refuses_starts = 0
     """So many times it says 102.5.4 instead of permitting."""
+    is_hasty = False
+    """When it leaves it says at once that its contactor is open."""
     is_cheap = False
     """One of its three frames every 75 ms, nothing about discharging, no line for k."""
     line_end = b""
@@ -152,7 +154,7 @@ class Vehicle:
         if not flowing or self.stop_after_s is not None:
             self._permit(False)
             self._left_at = self._left_at or now
-        opened = self._left_at is not None and now - self._left_at > 0.8
+        opened = self._left_at is not None and (self.is_hasty or now - self._left_at > 0.8)
         if self.contactor and (opened or not d2):
             self.contactor = False
 

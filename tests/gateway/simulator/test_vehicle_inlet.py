@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from gateway.simulator.converter import Command
 from gateway.simulator.pilot_lines import D1, D2, LOCK
 from gateway.simulator.vehicle_inlet import BenchBattery, VehicleInlet
 from gateway.simulator.vehicle_lines import CanLine, PilotLine
@@ -71,6 +72,19 @@ def test_a_car_that_lets_k_go_opens_within_two_and_a_half_seconds(inlet):
     assert inlet.linked
     run(inlet, 0.6, PilotLine("k", False), status(CLOSED_NOT_ENABLED))
     assert not inlet.linked
+
+
+def test_a_hasty_car_does_not_cut_the_current(inlet):
+    connected(inlet)
+    inlet.converter.orders.command, inlet.converter.orders.current_a = Command.CURRENT, 10.0
+    run(inlet, 1.0, PilotLine("k", True), status(CLOSED))
+    assert inlet.converter.current_a > 9.0
+    run(inlet, 0.1, PilotLine("k", False), status(OPEN))
+    assert inlet.linked
+    inlet.converter.orders.current_a = 0.0
+    run(inlet, 0.5, PilotLine("k", False), status(OPEN))
+    assert not inlet.linked
+    assert not inlet.converter.faults
 
 
 def test_a_welded_contactor_stays_closed(inlet):
