@@ -11,30 +11,16 @@ from gateway.config import decode
 from gateway.devices.leaf.isotp import FLOW_CONTROL, single
 from gateway.devices.leaf.quantities import Car
 from gateway.devices.leaf.vehicle import BEAT_S, Bus, Leaf, Options
-from gateway.faults import ConfigError, FaultCode, Misuse
+from gateway.faults import ConfigError, FaultCode
 from gateway.model import Charging
 from tests.gateway.devices.leaf.control_units import cut, small
 from tests.gateway.devices.leaf.talker import Talker
+from tests.gateway.devices.leaf.wire import Wire
 from tests.gateway.devices.slot import Slot
 from tests.gateway.devices.test_can_bus import Adapter
 
 QUESTION = (0x79B, single(b"\x21\x01"))
 AC = 1
-
-
-class Wire:
-    """A bus with a car at the other end; what we send is kept with its time."""
-
-    def __init__(self, listen_only):
-        self.up, self.problem = True, ""
-        self.listen_only = listen_only
-        self.sent = []
-        self.now = 1000.0
-
-    def send(self, can_id, data):
-        if self.listen_only:
-            raise Misuse("only listens")
-        self.sent.append((self.now, can_id, data))
 
 
 class Garage:
