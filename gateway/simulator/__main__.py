@@ -63,6 +63,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_options(parser.add_argument)
+    _add_car_options(parser.add_argument)
     options = parser.parse_args(arguments)
     try:
         ZoneInfo(options.time_zone)
@@ -101,21 +102,6 @@ def _add_options(add: Callable[..., object]) -> None:
         help='where in the day the house begins, or "now" (default 08:50: breakfast against the rising sun)',
     )
     add("--time-zone", default="Europe/Amsterdam", help="time zone of the house (default Europe/Amsterdam)")
-    add(
-        "--car-soc",
-        type=float,
-        default=62.0,
-        metavar="PCT",
-        help="the car's charge at the start (default 62)",
-    )
-    add("--car", choices=MODELS, default="ze1-40", help="which Leaf it is (default ze1-40)")
-    add(
-        "--sloppy",
-        type=sloppiness_in_words,
-        default=Sloppiness(),
-        metavar="NAME[=N],..",
-        help=f"what the car does beside the book, of: {', '.join(NAMES)}",
-    )
     add("--battery-soc", type=float, default=45.0, metavar="PCT", help="the battery's charge (default 45)")
     add(
         "--charger",
@@ -127,6 +113,24 @@ def _add_options(add: Callable[..., object]) -> None:
     add("--battery-phase", type=int, choices=(1, 2, 3), default=2, help="phase of the battery (default 2)")
     add("--api-port", type=int, default=18443, help="where site.toml lets the gateway listen (default 18443)")
     add("--utility-port", type=int, default=18444, help="the same for the utility (default 18444)")
+
+
+def _add_car_options(add: Callable[..., object]) -> None:
+    add("--car", choices=MODELS, default="ze1-40", help="which Leaf it is (default ze1-40)")
+    add(
+        "--car-soc",
+        type=float,
+        default=62.0,
+        metavar="PCT",
+        help="the car's charge at the start (default 62)",
+    )
+    add(
+        "--sloppy",
+        type=sloppiness_in_words,
+        default=Sloppiness(),
+        metavar="NAME[=N],..",
+        help=f"what the car does beside the book, of: {', '.join(NAMES)}",
+    )
 
 
 def start_second(time_of_day: str, now: datetime) -> float:

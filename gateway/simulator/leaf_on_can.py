@@ -180,7 +180,7 @@ class Leaf:
         volts = self.pack.terminal_v(flows_a)
         face.faults |= self.injected_faults
         deviates = (flows_a > asked_a + _ABOVE_REQUEST_A) or (flows_a < -(limit_a + _ABOVE_REQUEST_A))
-        deviates = deviates or (not self._in_v2h and flows_a < asked_a - _BELOW_REQUEST_A)
+        deviates = deviates or (not self._in_v2h and flows_a < max(asked_a - _BELOW_REQUEST_A, -1.0))
         lies = closed and abs(heard.output_v - volts) > _VOLTAGE_DEVIATION_V
         watched = (
             ("current", running and deviates, 2.0, CURRENT_DEVIATION),

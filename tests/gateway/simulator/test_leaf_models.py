@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway.simulator.converter import Command
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_frames import CarFace, encode
 from gateway.simulator.leaf_models import MODELS
-from gateway.simulator.leaf_on_can import SLOT_S
+from gateway.simulator.leaf_on_can import CURRENT_DEVIATION, SLOT_S
 from gateway.simulator.leaf_pack import LeafPack
 from gateway.simulator.pilot_lines import D1
 from gateway.simulator.recorded_days import DAY_S, RecordedDays
 from gateway.simulator.wired_house import WiredHouse
+from tests.gateway.simulator.scripted_charger import Charger
 
 RECORDED = Path(__file__).parents[4] / "shared/data/can"
 AZE0_24 = RECORDED / "chademo-24kwh-v2h-start-stop.csv"
@@ -74,6 +76,70 @@ def test_a_pack_gives_back_what_it_stores_and_holds_what_the_car_tells(name):
     pack = LeafPack(100.0, MODELS[name])
     assert pack.stored_wh == pytest.approx(pack.capacity_wh)
     assert 320.0 * 0.98 < LeafPack(0.0, MODELS[name]).open_circuit_v < pack.open_circuit_v < 405.0
+
+
+def at_charger(name: str, soc_pct: float) -> Charger:
+    wired = wired_with(name, soc_pct)
+
+    def live(seconds: float) -> list[tuple[int, bytes]]:
+        frames = (wired.tick() for _ in range(round(seconds / SLOT_S)))
+        return [frame for frame in frames if frame is not None]
+
+    return Charger(wired, live)
+
+
+@pytest.mark.parametrize(("name", "low_pct"), [("aze0-24", 30.0), ("env200-40", 10.0), ("ze1-62", 10.0)])
+def test_a_car_ends_a_discharge_at_the_low_end_of_its_window(name, low_pct):
+    charger = at_charger(name, low_pct + 5.0)
+    charger.to_current(-10.0)
+    assert charger.discharge_limit_a == 15
+    charger.wired.house.pack.soc_pct = low_pct
+    charger.run(3.0)
+    assert charger.discharge_limit_a == 0
+    assert not charger.flags & 1
+
+
+def test_an_old_car_asks_for_nothing_at_the_high_end_while_it_could_be_discharged():
+    charger = at_charger("aze0-30", 79.0)
+    charger.to_current(0.0)
+    assert charger.request_a == 15
+    charger.wired.house.pack.soc_pct = 80.0
+    charger.run(0.2)
+    assert charger.request_a == 0
+    charger.run(5.0)
+    assert charger.flags == 0xC1
+    assert charger.discharge_limit_a == 15
+
+
+def test_an_old_car_is_filled_by_a_charger_that_cannot_discharge():
+    charger = at_charger("aze0-30", 85.0)
+    charger.v2h = False
+    charger.to_current(10.0)
+    assert charger.request_a == 15
+
+
+def test_a_first_generation_car_faults_when_it_is_discharged():
+    charger = at_charger("ze0-24", 60.0)
+    charger.to_current(10.0)
+    assert charger.request_a == 15
+    charger.order(Command.CURRENT, volts=410.0, amperes=-4.0)
+    charger.run(4.0)
+    assert charger.seen[0x102][4] == CURRENT_DEVIATION
+
+
+def test_a_car_without_dynamic_control_goes_on_asking_when_less_is_available():
+    charger = at_charger("ze0-24", 60.0)
+    charger.available_a = 40
+    charger.to_current(15.0)
+    charger.available_a = 15
+    charger.run(4.0)
+    assert charger.seen[0x102][4] == CURRENT_DEVIATION
+    follower = at_charger("ze1-40", 60.0)
+    follower.available_a = 40
+    follower.to_current(15.0)
+    follower.available_a = 15
+    follower.run(4.0)
+    assert (follower.request_a, follower.seen[0x102][4]) == (15, 0)
 
 
 def spoken(wired: WiredHouse, heard: list[Frame], seconds: float) -> list[Frame]:
