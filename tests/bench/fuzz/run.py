@@ -37,7 +37,7 @@ WHAT = {
     "sunspec_sma": "all models of a recorded SMA inverter",
     "sunspec_agate": "all models of a recorded FranklinWH aGate",
     "recording": "recordings in all forms; our own form read back",
-    "vehicle": "text lines of vehicle programs over UDP",
+    "vehicle": "text lines of vehicle programs over UDP, up to the contactor",
     "site": "site.toml, and every driver built from it",
     "openadr": "OpenADR 3 programs, events, reports; a day of each event expanded",
     "wishes": "what a client of the API may ask: settings, requests, pairing",

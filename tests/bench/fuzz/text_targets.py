@@ -39,6 +39,7 @@ from gateway.model import (
 from gateway.planning.prices import parse_prices
 from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.site_file import SitePorts, site_toml
+from gateway.simulator.vehicle_inlet import BenchBattery, VehicleInlet
 from gateway.simulator.vehicle_lines import CanLine, frame_text, read_datagram, read_line
 from gateway.state import SiteState
 
@@ -107,11 +108,18 @@ def vehicle_seeds() -> list[bytes]:
 
 
 def vehicle() -> Feed:
+    inlet = VehicleInlet(BenchBattery(380.0))
+    inlet.pilot.coils[:] = [True, True, True]
+
     def feed(given: bytes) -> bool:
         read, complaints = read_datagram(given)
         for line in read:
             if isinstance(line, CanLine) and read_line(frame_text(line.can_id, line.data)) != line:
                 raise Breach(f"{line} is not what it says")
+            inlet.hear(line)
+        inlet.step(0.1)
+        if inlet.linked and not (inlet.pilot.plugged and inlet.pilot.d2):
+            raise Breach("a battery without a connector, or without d2")
         return not complaints
 
     return feed
@@ -344,7 +352,13 @@ def _numbers(names: Mapping[str, object], look: object) -> Iterator[float]:
 
 TARGETS: Sequence[Target] = (
     Target("recording", ("gateway/devices/recording/",), recording_seeds, recording, text=True),
-    Target("vehicle", ("gateway/simulator/vehicle_lines",), vehicle_seeds, vehicle, text=True),
+    Target(
+        "vehicle",
+        ("gateway/simulator/vehicle_lines", "gateway/simulator/vehicle_inlet"),
+        vehicle_seeds,
+        vehicle,
+        text=True,
+    ),
     Target("site", ("gateway/config", "gateway/devices/"), site_seeds, site, text=True),
     Target("openadr", ("gateway/demand_response/openadr3/",), openadr_seeds, openadr, text=True),
     Target("wishes", ("gateway/api/",), wishes_seeds, owner_wishes, text=True),
