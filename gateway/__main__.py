@@ -196,8 +196,8 @@ COMMANDS = (
                 "--max-mib",
                 {
                     "type": int,
-                    "default": 100,
-                    "help": "keep the newest so many MiB, in eight files (default: 100)",
+                    "default": 200,
+                    "help": "keep the newest so many MiB, in eight files (default: 200)",
                 },
             ),
             ("--seconds", {"type": float, "help": "how long (default: until Ctrl-C)"}),

@@ -31,7 +31,7 @@ class Order:
     state_dir: Path
     lock: Path
     out: Path
-    max_mib: int = 100
+    max_mib: int = 200
     seconds: float | None = None
     names_kept: bool = False
 
