@@ -11,7 +11,7 @@ from gateway.devices import open_device
 
 pytestmark = pytest.mark.slow
 
-CHARGERS = ("chademo",)
+CHARGERS = ("chademo", "quasar", "bidipro")
 WATCHED_S = 0.5
 """A look at the house may be so late."""
 DISOBEYED = {"over_request", "over_discharge_limit", "slow_stop"}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.simulator.wall_units import WALL_UNITS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -73,6 +75,22 @@ async def test_it_says_where_everything_is_and_leaves_cleanly(running):
         assert not (folder / "can0").exists()
         assert not (folder / "endpoints.json").exists()
         writer.close()
+
+
+@pytest.mark.parametrize("charger", WALL_UNITS)
+async def test_another_charger_stands_in_for_converter_pilot_lines_and_can(tmp_path, charger):
+    process = await start(tmp_path, "--charger", charger)
+    try:
+        async with asyncio.timeout(20.0):
+            told = json.loads(await process.stdout.readline())
+        garage = tomllib.loads((tmp_path / "site.toml").read_text())["devices"]["garage"]
+        assert garage["driver"] == f"evse.{charger}"
+        assert (garage["host"], garage["port"]) == (told["charger"]["host"], told["charger"]["port"])
+        assert not {"converter", "pilot_io", "can"} & told.keys()
+        assert not (tmp_path / "can0").exists()
+    finally:
+        process.terminate()
+        await process.communicate()
 
 
 async def test_help_teaches_and_a_wrong_time_is_refused_with_a_reason(tmp_path):
