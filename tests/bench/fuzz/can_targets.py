@@ -8,7 +8,7 @@ from dataclasses import fields
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.frames import decode_car
 from gateway.devices.chademo.moment import Charger, Inputs, Mode, Output, PilotLines, Progress, State
-from gateway.devices.chademo.orders import orders
+from gateway.devices.chademo.orders import Orders, orders
 from gateway.devices.chademo.session import step
 from gateway.devices.leaf.isotp import Partial, receive
 from gateway.devices.leaf.vehicle import Bus, Leaf, Options
@@ -152,8 +152,8 @@ class _Session:
         amps = order.current_a if linked and order.mode is Mode.CURRENT else 0.0
         self._output = Output(order.mode, volts, amps, 2e6)
 
-    def _judge(self, told: object, k: bool) -> None:
-        order, coils = told.converter, told.coils  # type: ignore[attr-defined]
+    def _judge(self, told: Orders, k: bool) -> None:
+        order, coils = told.converter, told.coils
         amps, charger = order.current_a, self._charger
         asked_a = self._frames[0x102][3]
         given_a = 255 - self._frames[0x200][0] if 0x200 in self._frames else 0
@@ -167,7 +167,7 @@ class _Session:
             raise Breach(f"{amps} A ordered in {self._progress.state}, k={k}, {coils}")
         if coils.d2 and not coils.lock:
             raise Breach("d2 without the lock")
-        if any(len(frame.encode()) != 8 for frame in told.frames):  # type: ignore[attr-defined]
+        if any(len(frame.encode()) != 8 for frame in told.frames):
             raise Breach("a frame of ours that is not eight bytes long")
 
 
@@ -234,7 +234,7 @@ def leaf() -> Feed:
 
     def feed(given: bytes) -> bool:
         clock = [1000.0]
-        driver = Leaf("leaf", "vehicle.leaf", options, bus=_SilentBus(), clock=lambda: clock[0])  # type: ignore[arg-type]
+        driver = Leaf("leaf", "vehicle.leaf", options, bus=_SilentBus(), clock=lambda: clock[0])
         traffic = driver._traffic
         for number, (can_id, data, spare) in enumerate(records(given)):
             clock[0] += 60.0 if spare == 7 else 0.01
@@ -246,8 +246,8 @@ def leaf() -> Feed:
             if changed and sound(can_id, data) is False:
                 raise Breach(f"took {can_id:03X} {data.hex()}, whose check does not hold")
             if number % 20 == 0:
-                driver.beat(slot)  # type: ignore[arg-type]
-        driver.beat(slot)  # type: ignore[arg-type]
+                driver.beat(slot)
+        driver.beat(slot)
         return traffic.rejected == 0
 
     return feed

@@ -180,7 +180,7 @@ def reader(
 
 
 async def _converter(bus: PaperBus) -> object:
-    device = Converter(bus, PROFILES["ne_dc_v1"])  # type: ignore[arg-type]
+    device = Converter(bus, PROFILES["ne_dc_v1"])
     nameplate = await device.begin(ConverterOrder(), 2)
     reading = await device.read()
     await device.order(ConverterOrder())
@@ -188,14 +188,14 @@ async def _converter(bus: PaperBus) -> object:
 
 
 async def _pilot(bus: PaperBus) -> object:
-    module = PilotModule(bus)  # type: ignore[arg-type]
+    module = PilotModule(bus)
     found = await module.begin(5)
     await module.order(Coils())
     return found, await module.lines()
 
 
 async def _quasar(bus: PaperBus) -> object:
-    device = quasar.QuasarPanel(bus, panel.Options("garage", "paper"))  # type: ignore[arg-type]
+    device = quasar.QuasarPanel(bus, panel.Options("garage", "paper"))
     found = await device.begin()
     look = await device.look(1000.0)
     await device.take()
@@ -205,7 +205,7 @@ async def _quasar(bus: PaperBus) -> object:
 
 
 async def _bidipro(bus: PaperBus) -> object:
-    device = bidipro.BidiproPanel(bus, bidipro.Options("garage", "paper"))  # type: ignore[arg-type]
+    device = bidipro.BidiproPanel(bus, bidipro.Options("garage", "paper"))
     found = await device.begin()
     look = await device.look(1000.0)
     await device.take()
@@ -230,7 +230,7 @@ async def _eastron(bus: PaperBus) -> object:
 
 
 async def _sunspec_meter(bus: PaperBus) -> object:
-    device = SunSpecMap(bus)  # type: ignore[arg-type]
+    device = SunSpecMap(bus)
     await device.scan()
     model = device.first(203, 213)
     if model is None:
@@ -250,7 +250,7 @@ def _believed(sample: Any) -> object:
 
 
 async def _storage(bus: PaperBus) -> object:
-    device = SunSpecMap(bus)  # type: ignore[arg-type]
+    device = SunSpecMap(bus)
     await device.scan()
     info = DeviceInfo(
         "battery", DeviceKind.STORAGE, "Battery", "storage.sunspec", rated=Interval(-5000.0, 5000.0)
@@ -274,7 +274,7 @@ def _recorded(name: str) -> Registers:
 
 
 async def _walker(bus: PaperBus) -> object:
-    device = SunSpecMap(bus)  # type: ignore[arg-type]
+    device = SunSpecMap(bus)
     await device.scan()
     models = (1, 101, 103, 113, 203, 213, 701, 702, 703, 704, 713, 714)
     told = [await device.read(model) for model in models if device.first(model) is not None]

@@ -88,9 +88,9 @@ def recording() -> Feed:
 def _written_and_read(events: Sequence[object]) -> None:
     """Our own form must give back what it was given."""
     for event in islice(events, 20):
-        if isinstance(event, Frame) or not 0 <= ZERO_S + event.at_s < 1e12:  # type: ignore[attr-defined]
+        if isinstance(event, Frame) or not 0 <= ZERO_S + event.at_s < 1e12:
             continue
-        again = lines.decode(lines.encode(event, ZERO_S))  # type: ignore[arg-type]
+        again = lines.decode(lines.encode(event, ZERO_S))
         if again is None:
             raise Breach(f"{event} cannot be read back")
 
@@ -275,7 +275,7 @@ HOUR = timedelta(hours=1)
 
 def link_seeds() -> list[bytes]:
     state = SiteState([DeviceInfo("grid", DeviceKind.METER, "Grid", "m", MeterRole.GRID)], lambda: NOON)
-    state.slot("grid").sample(MeterSample(1.0, 5.0, (5.0, 0.0, 0.0), (230.0,) * 3, (0.0,) * 3))  # type: ignore[arg-type]
+    state.slot("grid").sample(MeterSample(1.0, 5.0, (5.0, 0.0, 0.0), (230.0,) * 3, (0.0,) * 3))
     wanted = Wishes(
         OwnerSettings(control_on=True, devices={"garage": DeviceSettings(floor_soc_pct=20.0)}),
         (Request("r", "garage", RequestMode.BOOST, NOON + HOUR, until_soc_pct=90.0),),
