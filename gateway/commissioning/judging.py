@@ -113,6 +113,11 @@ def judge_fall(silence_s: float | None, close_s: float | None, card_s: float, wa
     return Judgement(PASS, "fail_safe_holds", figures)
 
 
+def judge_lease(silence_s: float) -> Judgement:
+    """Judge a converter that still holds its order after the car has ended the session."""
+    return Judgement(FAIL, "lease_dead", {"silence_s": _tenth(silence_s)}, "no_unattended")
+
+
 LINE_OF_CAUSE = {
     "no_answer": "line_d1",
     "no_permission": "line_k",

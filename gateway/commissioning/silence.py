@@ -15,7 +15,16 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.commissioning.judging import ANSWER_S, FOLLOWED, Fall, Judgement, PhaseWatts, judge_fall
+from gateway.commissioning.converter import still_ordered
+from gateway.commissioning.judging import (
+    ANSWER_S,
+    FOLLOWED,
+    Fall,
+    Judgement,
+    PhaseWatts,
+    judge_fall,
+    judge_lease,
+)
 from gateway.commissioning.rig import Rig, Say, rig
 from gateway.commissioning.stepping import Pace
 from gateway.config import SiteConfig
@@ -38,12 +47,22 @@ async def prove_fail_safe(
         async with rig(config, lambda other: other.id != info.id) as bench:
             trial = _Trial(bench, config.path, info, min(pace.step_w, info.rated.max_w), pace, say)
             silence_s = await trial.fall_after(signal.SIGSTOP, card_s)
+            if silence_s is not None and await _lease_dead(config, info, card_s - silence_s):
+                return judge_lease(silence_s)
             close_s = None if silence_s is None else await trial.fall_after(signal.SIGKILL, card_s)
     except _DisturbedError as disturbed:
         return Judgement(Verdict.UNKNOWN, "no_room", {"why": str(disturbed)}, "calm_house")
     finally:
         await _take_back(config, info.id)
     return judge_fall(silence_s, close_s, card_s, card_s + GRACE_S)
+
+
+async def _lease_dead(config: SiteConfig, info: DeviceInfo, rest_s: float) -> bool:
+    """The car has left, or the converter has let go: look which, once the lease must have ended."""
+    if info.driver != "evse.chademo":
+        return False
+    await asyncio.sleep(max(0.0, rest_s))
+    return await still_ordered(config.devices[info.id].rest, info.id)
 
 
 class _DisturbedError(Exception):

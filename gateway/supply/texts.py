@@ -94,6 +94,8 @@ TEXTS: Mapping[str, str] = {
     "fail_safe_late": "Silent, it was at 0 W after {silence_s:.1f} s, its connection closed after {close_s:.1f} s; "
     "its card allows {allowed_s:.0f} s.",
     "fail_safe_none": "Without us it went on with its order: not at 0 W within {waited_s:.0f} s after {how}.",
+    "lease_dead": "Silent, the car left and power was at 0 W after {silence_s:.1f} s, but the converter still held its order: "
+    "its lease does nothing.",
     "timer_works": "Its own timer ended an order that was not renewed.",
     "timer_dead": "Its own timer does not end an order.",
     "lines_right": "The car woke on d1, pulled k, closed on d2; the lock was felt; the emergency stop ended it in {stop_s:.1f} s.",

@@ -1,0 +1,149 @@
+"""The active proofs against a simulated house: what is right is proven, and each fault of an installer is found."""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway.commissioning.check import Request, check
+from gateway.commissioning.prove import Wanted
+from gateway.config import load
+from gateway.fastpath import sole_master
+from gateway.faults import ConfigError
+
+pytestmark = pytest.mark.slow
+
+
+async def at_rest(bench):
+    """Nothing is left commanded, and what was has ramped down."""
+    async with asyncio.timeout(3):
+        while abs((truth := await bench.do("status"))["battery"]["power_w"]) > 100.0:
+            await asyncio.sleep(0.1)
+    assert truth["converter"]["command"] == 0
+    assert not truth["pilot"]["d1"]
+    assert not truth["pilot"]["d2"]
+
+
+async def test_a_battery_that_is_right_is_proven_and_nothing_is_left_commanded(bench):
+    assert await bench.prove("battery") == 0
+    assert bench.proof("battery", "wiring_proof") == ("pass", "wiring_right")
+    assert bench.proof("battery", "timer_proof") == ("pass", "timer_works")
+    assert bench.proof("battery", "fail_safe_proof") == ("pass", "fail_safe_holds")
+    await at_rest(bench)
+    report = "\n".join(bench.said)
+    assert "xStorage (battery): passed" in report
+    assert "Grid meter (grid): passed" in report
+
+
+async def test_a_meter_mounted_the_wrong_way_round_is_found(bench):
+    await bench.do("meter_flip", on=True)
+    assert await bench.prove("battery") == 1
+    assert bench.proof("battery", "wiring_proof") == ("fail", "wiring_flipped")
+    assert bench.proof("battery", "fail_safe_proof")[0] == "unknown"
+    assert "Set invert = true" in "\n".join(bench.said)
+    await at_rest(bench)
+
+
+async def test_a_battery_on_another_phase_than_configured_is_found(bench):
+    bench.rewrite("phases = [2]", "phases = [3]")
+    assert await bench.prove("battery") == 1
+    assert bench.proof("battery", "wiring_proof") == ("fail", "wiring_wrong_phase")
+    assert "showed on L2, configured is L3" in "\n".join(bench.said)
+
+
+async def test_a_timer_that_does_nothing_is_found_by_its_trial_and_by_silence(bench, monkeypatch):
+    monkeypatch.setattr("gateway.commissioning.silence.NO_CARD_S", 6.0)
+    monkeypatch.setattr("gateway.commissioning.silence.GRACE_S", 2.0)
+    await bench.do("revert_works", on=False)
+    assert await bench.prove("battery") == 1
+    assert bench.proof("battery", "timer_proof") == ("fail", "timer_dead")
+    assert bench.proof("battery", "fail_safe_proof") == ("fail", "fail_safe_none")
+    await at_rest(bench)
+
+
+async def test_a_charger_that_is_right_is_proven_with_its_pilot_lines_and_its_emergency_stop(bench):
+    pressed = asyncio.Event()
+
+    async def person(question):
+        if "emergency" in question:
+            pressed.set()
+            return "y"
+        return "g" if "fuse" in question else "yes"
+
+    async def press():
+        await pressed.wait()
+        while (await bench.do("status"))["converter"]["ac_w"] < 1000.0:
+            await asyncio.sleep(0.1)
+        await bench.do("e_stop", on=True)
+        await asyncio.sleep(3.0)
+        await bench.do("e_stop", on=False)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(press())
+        assert await bench.prove("garage", ask=person, agreed=False) == 0
+    assert bench.proof("garage", "wiring_proof") == ("pass", "wiring_right")
+    assert bench.proof("garage", "lines_proof") == ("pass", "lines_right")
+    assert bench.proof("garage", "fail_safe_proof") == ("pass", "fail_safe_holds")
+    assert bench.proof("garage", "fuse_guard") == ("pass", "guard_gateway")
+    assert (await bench.do("status"))["car"]["faults"] == 0
+    await at_rest(bench)
+
+
+async def test_a_converter_whose_lease_does_nothing_is_found(bench):
+    await bench.do("converter_lease", on=False)
+    assert await bench.prove("garage") == 1
+    assert bench.proof("garage", "wiring_proof") == ("pass", "wiring_right")
+    assert bench.proof("garage", "fail_safe_proof") == ("fail", "lease_dead")
+    await at_rest(bench)
+
+
+async def test_without_a_car_nothing_is_said_of_the_charger(bench):
+    await bench.do("unplug")
+    assert await bench.prove("garage") == 0
+    assert bench.proof("garage", "wiring_proof") == ("unknown", "no_room")
+    await at_rest(bench)
+
+
+async def test_interrupted_everything_is_brought_back_to_zero(bench):
+    bench.rewrite("lease_s = 3", "lease_s = 30")
+    async with asyncio.TaskGroup() as tasks:
+        proving = tasks.create_task(bench.prove("battery"))
+        while (await bench.do("status"))["battery"]["power_w"] < 1000.0:
+            await asyncio.sleep(0.1)
+        proving.cancel()
+    assert "back at 0 W" in bench.said[-1]
+    await at_rest(bench)
+
+
+async def test_who_does_not_say_yes_has_touched_nothing(bench):
+    async def person(_question):
+        return "no"
+
+    assert await bench.prove("battery", ask=person, agreed=False) == 1
+    assert bench.said[-1] == "Nothing was touched."
+    assert not (bench.folder / "state/commissioning.json").exists()
+
+
+async def test_a_running_gateway_is_not_disturbed(bench, monkeypatch):
+    monkeypatch.setattr("gateway.fastpath.HANDOVER_S", 0.2)
+    config = load(bench.site)
+    async with sole_master(config):
+        with pytest.raises(ConfigError, match="another gateway"):
+            await bench.prove("battery")
+
+
+async def test_the_report_is_for_people_programs_and_the_installers_file(bench, capsys):
+    config, pack = load(bench.site), bench.folder / "pack.md"
+    said = []
+    request = Request(listen_s=2.0, as_json=True, report=pack)
+    assert await check(config, request, said.append, None) == 0
+    told = json.loads(said[0])
+    assert told["devices"]["battery"]["verdict"] == "not_proven"
+    assert told["devices"]["garage"]["findings"][0]["text"]
+    assert "SIM-BAT-0001" in pack.read_text()
+    assert "- [ ] certificate of xStorage" in pack.read_text()
+
+
+async def test_an_unknown_device_is_named_before_anything_is_touched(bench):
+    with pytest.raises(ConfigError, match="--device attic: write one of: battery, garage"):
+        await check(load(bench.site), Request(prove=Wanted(("attic",))), print, None)
