@@ -20,7 +20,7 @@ from gateway.devices.chademo.frames import (
 from gateway.devices.chademo.limits import CAN_SILENT
 
 SINCE_1_0 = 2
-"""102.0 of a car that reports its contactor in 102.5.3; older ones leave the bit alone (reference/can.md 3.8)."""
+"""102.0 of a car that reports its contactor in 102.5.3; older ones may leave the bit alone (reference/can.md 3.8)."""
 
 _NO_REFERENCE_YET = (0x00, 0xF0)
 _NO_LEVEL_YET = (0x00, 0xFF)
@@ -28,13 +28,17 @@ _NO_LEVEL_YET = (0x00, 0xFF)
 
 @dataclass(frozen=True, slots=True)
 class Car:
-    """The newest frame of each id, None until it came. ``request_at`` is when the requested current last changed."""
+    """The newest frame of each id, None until it came. ``request_at`` is when the requested current last changed.
+
+    ``reports_contactor``: 102.5.3 says something.
+    """
 
     heard_at: float | None = None
     limits: CarLimits | None = None
     times: CarTimes | None = None
     request: CarRequest | None = None
     request_at: float = 0.0
+    reports_contactor: bool = False
     voltage: CarVoltage | None = None
     functions: CarFunctions | None = None
     discharge: CarDischarge | None = None
@@ -50,8 +54,7 @@ class Car:
             case CarTimes():
                 car = replace(self, times=frame)
             case CarRequest():
-                same = self.request is not None and self.request.current_a == frame.current_a
-                car = replace(self, request=frame, request_at=self.request_at if same else now)
+                car = self._asked(frame, now)
             case CarVoltage():
                 car = replace(self, voltage=frame)
             case CarFunctions():
@@ -65,6 +68,16 @@ class Car:
             case CarMaker():
                 return replace(self, maker=frame)
         return replace(car, heard_at=now)
+
+    def _asked(self, frame: CarRequest, now: float) -> Car:
+        same = self.request is not None and self.request.current_a == frame.current_a
+        reports = frame.protocol >= SINCE_1_0 or CarStatus.CONTACTOR_OPEN in frame.status
+        return replace(
+            self,
+            request=frame,
+            request_at=self.request_at if same else now,
+            reports_contactor=self.reports_contactor or reports,
+        )
 
     def silent(self, now: float) -> bool:
         """Tell whether nothing was heard for longer than a live car keeps quiet; slow ones repeat an id every 225 ms."""
@@ -89,11 +102,6 @@ class Car:
     def enabled(self) -> bool:
         """102.5.0: the car wants to be charged."""
         return CarStatus.ENABLED in self.status
-
-    @property
-    def reports_contactor(self) -> bool:
-        """102.5.3 says something."""
-        return self.request is not None and self.request.protocol >= SINCE_1_0
 
     @property
     def contactor_closed(self) -> bool:

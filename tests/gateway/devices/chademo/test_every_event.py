@@ -60,7 +60,9 @@ def at_peace(state: State) -> Scene:
     if state is State.NEGOTIATING:
         status &= ~CarStatus.ENABLED
     request = CarRequest(2, 410, 20 if state is State.ENERGISED else 0, CarFault(0), status, 50)
-    car = Car(NOW, CarLimits(0, 0, 0, 435, 100), CarTimes(3600, 0, 22200), request, NOW)
+    car = Car(
+        NOW, CarLimits(0, 0, 0, 435, 100), CarTimes(3600, 0, 22200), request, NOW, reports_contactor=True
+    )
     volts = 375.0 if state in WITH_BATTERY else LIVE.get(state, 0.0)
     amperes = 10.0 if state in FLOWING else 0.0
     inputs = Inputs(

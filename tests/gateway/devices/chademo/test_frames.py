@@ -86,6 +86,17 @@ def test_no_bit_of_a_status_byte_is_lost(byte):
     assert int(decode_car(0x110, bytes([byte]) + bytes(7)).functions) == byte
 
 
+def test_an_old_car_that_ever_said_its_contactor_is_open_is_taken_at_its_word():
+    mute, honest = Car(), Car()
+    for status in ("01", "00"):
+        mute = mute.heard(decode_car(0x102, bytes.fromhex(f"019A010000{status}3200")), 0.0)
+    for status in ("08", "01"):
+        honest = honest.heard(decode_car(0x102, bytes.fromhex(f"019A010000{status}3200")), 0.0)
+    assert not mute.reports_contactor
+    assert honest.reports_contactor
+    assert honest.contactor_closed
+
+
 def test_a_makers_frame_that_goes_on_outside_a_session_proves_no_life():
     car = Car().heard(decode_car(0x102, bytes(8)), 10.0).heard(decode_car(0x700, bytes(8)), 12.0)
     assert car.silent(12.0)
