@@ -2,8 +2,10 @@
 
 import pytest
 
+from gateway.devices.chademo.moment import Moment
+from tests.bench.fuzz.can_targets import chademo_seeds, record
 from tests.bench.fuzz.checksums import crc, sound
-from tests.bench.fuzz.engine import fuzz
+from tests.bench.fuzz.engine import Breach, fuzz
 from tests.bench.fuzz.run import TARGETS, WHAT, line, page
 
 SEED = 1
@@ -14,6 +16,19 @@ def test_no_broken_input_gets_past_a_parser(name):
     result = fuzz(TARGETS[name], SEED, seconds=5.0, most_inputs=30)
     assert result.inputs >= 1
     assert not result.findings, line(result)
+
+
+def test_a_parser_that_skips_its_checksum_is_found_out(monkeypatch):
+    monkeypatch.setattr("gateway.devices.leaf.traffic.intact", lambda *_: True)
+    with pytest.raises(Breach, match="check does not hold"):
+        TARGETS["leaf"].begin()(record(0x1DB, bytes.fromhex("EEC0C3EA00F7619A")))
+
+
+def test_a_charger_that_gives_more_than_the_car_asks_for_is_found_out(monkeypatch):
+    monkeypatch.setattr(Moment, "charge_limit_a", 15.0)
+    whole_session = chademo_seeds()[0]
+    with pytest.raises(Breach, match="the car asks"):
+        TARGETS["chademo"].begin()(whole_session + b"odd")
 
 
 def test_every_parser_is_described_and_the_page_can_be_written():
