@@ -58,6 +58,28 @@ async def test_the_first_generation_is_charged_and_never_discharged(tmp_path):
     await side_by_side(tmp_path, by_the_book("ze0-24"), story)
 
 
+async def test_a_car_at_either_end_of_its_window_is_used_one_way_only(tmp_path):
+    async def nothing_flows(garage: Garage, power_w: float) -> None:
+        garage.power_w = power_w
+        await garage.really(lambda t: abs(t["car"]["current_a"]) < 0.5, 10, "nothing flows")
+
+    async def story(garage: Garage) -> None:
+        await garage.ready()
+        await garage.ask("set_soc", car=high_pct[garage.name])
+        await garage.move(-2000)
+        await nothing_flows(garage, 2000.0)
+        await garage.ask("set_soc", car=low_pct[garage.name] - 0.1)
+        await garage.move(2000)
+        await nothing_flows(garage, -2000.0)
+        await garage.stop()
+        assert await garage.violations() == {}
+        assert garage.slot.faults == {}
+
+    high_pct = {"aze0-24": 80.0, "ze1-40": 100.0}
+    low_pct = {"aze0-24": 30.0, "ze1-40": 10.0}
+    await side_by_side(tmp_path, by_the_book(*high_pct), story)
+
+
 async def test_bad_manners_do_not_keep_a_car_from_being_served(tmp_path):
     manners = ("slow_frames", "half_filled", "early_request", "silent_once_open", "refusals=2")
     await side_by_side(tmp_path, sloppy(*manners), served_both_ways)
