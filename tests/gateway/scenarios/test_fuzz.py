@@ -26,9 +26,10 @@ def test_a_parser_that_skips_its_checksum_is_found_out(monkeypatch):
 
 def test_a_charger_that_gives_more_than_the_car_asks_for_is_found_out(monkeypatch):
     monkeypatch.setattr(Moment, "charge_limit_a", 15.0)
-    whole_session = chademo_seeds()[0]
-    with pytest.raises(Breach, match="the car asks"):
-        TARGETS["chademo"].begin()(whole_session + b"odd")
+    asks_30_a, asks_4_a = (bytes((2, 0x9A, 1, amps, 0, 0x81, 60, 0)) for amps in (30, 4))
+    session = chademo_seeds()[0].replace(asks_30_a, asks_4_a)
+    with pytest.raises(Breach, match="the car asks 4 A"):
+        TARGETS["chademo"].begin()(session + b"odd")
 
 
 def test_every_parser_is_described_and_the_page_can_be_written():
