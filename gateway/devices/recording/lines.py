@@ -141,7 +141,8 @@ def _line(text: str) -> str:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    """Encode whatever it is: who tells of a device must not be able to stop it."""
+    return msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _mapping(text: str) -> dict[str, Any]:

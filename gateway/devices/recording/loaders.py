@@ -4,7 +4,9 @@ Understood are candump (``-L``, on screen, and without time), SavvyCAN CSV, OVMS
 CANHacker, and our own (lines.py). Remarks between the lines disturb nothing and are counted.
 """
 
+import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -98,13 +100,16 @@ _TABS = re.compile(
 
 
 def load(path: Path) -> Recording:
-    """Read a recording from a file. Raises Unreachable, or what ``parse`` raises."""
+    """Read a recording from a file, which gzip may have packed. Raises Unreachable, or what ``parse`` raises."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise Malformed(f"{path}: larger than {LARGEST_BYTES >> 20} MiB; cut it")
-        content = path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Malformed(f"{path}: {error}") from None
     except OSError as error:
         raise Unreachable(f"{path}: {error.strerror}") from None
+    if len(content) > LARGEST_BYTES:
+        raise Malformed(f"{path}: larger than {LARGEST_BYTES >> 20} MiB; cut it")
     try:
         return parse(content)
     except Malformed as error:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, cast
@@ -12,7 +12,7 @@ from gateway.devices import Actuator, Device, HearsOfVehicle, open_device
 from gateway.devices.clock import monotonic
 from gateway.devices.recording import stand_ins
 from gateway.devices.recording.comparison import Followed, Steps
-from gateway.devices.recording.events import Event, Fault, Frame, Heard, Said, Wanted
+from gateway.devices.recording.events import Dropped, Event, Fault, Frame, Heard, Said, Wanted
 from gateway.devices.recording.loaders import Form, Recording
 from gateway.devices.recording.played_wires import PlayedWires
 from gateway.devices.recording.story import Say, Story, orders_of
@@ -105,6 +105,7 @@ class _Stage:
         self._cast = cast_
         self._current_a = current_a
         self.story = Story(say)
+        self.over = False
         self._zero = 0.0
         self._devices: dict[str, Device] = {}
         self._actuators: dict[str, Actuator] = {}
@@ -132,8 +133,6 @@ class _Stage:
                     task.cancel()
         self.story.end()
 
-    over = False
-
     @property
     def now_s(self) -> float:
         """Seconds from the first event."""
@@ -156,6 +155,8 @@ class _Stage:
                 self.story.recorded(event)
             case Wanted(_, device, told) if (actuator := self._actuators.get(device)) is not None:
                 actuator.apply(_setpoint(device, told))
+            case Dropped(at_s, lines):
+                self.story.line(at_s, "recording", f"{lines} lines are missing here")
             case Heard(_, device, vehicle):
                 _let_hear(self._devices.get(device), vehicle)
             case _:
@@ -226,7 +227,7 @@ class _Sink:
 
 
 @contextlib.contextmanager
-def _heard(stage: _Stage) -> Any:
+def _heard(stage: _Stage) -> Iterator[None]:
     """Let the story tell what the drivers log, in place of every other way."""
 
     class Ear(logging.Handler):

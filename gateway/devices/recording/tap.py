@@ -144,7 +144,7 @@ class Tap(Wires):
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "devices": self._devices,
         }
-        yield lines.HEADER + msgspec.json.encode(about).decode()
+        yield lines.HEADER + msgspec.json.encode(about, enc_hook=str).decode()
         now = monotonic()
         told: list[Event] = [Wire(now, short, full) for full, short in self._names.items()]
         told += [Said(now, device, "DeviceInfo", asdict(info)) for device, info in self._identities.items()]

@@ -1,6 +1,7 @@
 """Every form of recording gives the same frames; remarks are counted; no bytes raise anything but our own errors."""
 
 import contextlib
+import gzip
 from io import StringIO
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def test_a_file_without_frames_says_what_is_understood(tmp_path):
         load(file)
     with pytest.raises(Unreachable):
         load(tmp_path / "none")
+
+
+def test_a_packed_recording_is_read_as_it_is(tmp_path):
+    file = tmp_path / "log.gz"
+    file.write_bytes(packed := gzip.compress(FORMS[Form.CANDUMP_LOG]))
+    assert load(file) == parse(FORMS[Form.CANDUMP_LOG])
+    for damaged in (packed[:-4], packed[:12] + b"\xff" * 20, b"no gzip"):
+        file.write_bytes(damaged)
+        with pytest.raises(Malformed):
+            load(file)
 
 
 @recorded
