@@ -186,7 +186,7 @@ def _current_below(m: Moment, limit_a: float) -> bool:
 
 
 def current_ended(m: Moment) -> bool:
-    return _current_below(m, NO_CURRENT_A)
+    return m.age_s >= limits.STOP_TOLD.keep_s and _current_below(m, NO_CURRENT_A)
 
 
 def current_remains(m: Moment) -> bool:
@@ -203,6 +203,10 @@ def opened_and_isolated(m: Moment) -> bool:
 
 def silent_but_isolated(m: Moment) -> bool:
     return car_silent(m) and m.isolated
+
+
+def silent_and_not_isolated(m: Moment) -> bool:
+    return _stood(m, m.inputs.car.heard_at, limits.OPENING_SILENT.give_up_s)
 
 
 def voltage_stays(m: Moment) -> bool:

@@ -88,6 +88,24 @@ INSULATION_LOST = TimeLimit(
     "ours",
     give_up_s=0.25,
 )
+CAN_SILENT = TimeLimit(
+    "last frame of the car",
+    "next one",
+    "emergency; the car takes us for gone after 1.1 s",
+    "OSX, J",
+    give_up_s=1.0,
+)
+DEVICE_SILENT = TimeLimit(
+    "last answer of converter or pilot lines", "next one", "emergency", "ours", give_up_s=1.0
+)
+STOP_TOLD = TimeLimit(
+    "109.5.5 = 1",
+    "109.5.0 = 0",
+    "longer than a cycle, so that the car is told of the stop",
+    "A 0.2 s, B 0.6 s",
+    keep_s=0.15,
+    at_least=True,
+)
 STOP = TimeLimit("order of 0 A", "at most 1 A", "emergency, charger fault", "ours", give_up_s=2.0)
 ABORT = TimeLimit(
     "emergency", "at most 5 A", "d2 off; the car opens by itself whatever flows", "OSX, FUR", give_up_s=2.5
@@ -99,6 +117,17 @@ OPENING = TimeLimit(
     "OSX: nominal 4 s; A 2.9 s, B 2.1 s",
     give_up_s=10.0,
 )
+QUARTER = TimeLimit(
+    "car contactor open", "a quarter of the voltage", "welding suspected: lock kept", "FUR", give_up_s=1.0
+)
+DECAY = TimeLimit("car contactor open", "at most 10 V", "welding suspected: lock kept", "FUR", give_up_s=2.0)
+OPENING_SILENT = TimeLimit(
+    "last frame of a car that may have opened its contactor",
+    "at most 10 V",
+    "emergency",
+    "ours: CAN silent, then the decay",
+    give_up_s=CAN_SILENT.give_up_s + DECAY.give_up_s,
+)
 OPENING_UNTOLD = TimeLimit(
     "109.5.0 = 0, car before 1.0",
     "taken for open",
@@ -107,26 +136,12 @@ OPENING_UNTOLD = TimeLimit(
     keep_s=4.0,
     at_least=True,
 )
-QUARTER = TimeLimit(
-    "car contactor open", "a quarter of the voltage", "welding suspected: lock kept", "FUR", give_up_s=1.0
-)
-DECAY = TimeLimit("car contactor open", "at most 10 V", "welding suspected: lock kept", "FUR", give_up_s=2.0)
 BLEEDING = TimeLimit(
     "d2 off, converter off", "at most 10 V, unlocked", "welding suspected: lock kept", "ours", give_up_s=5.0
 )
 D1_OFF = TimeLimit("d2 off", "d1 off", "", "OSX", keep_s=0.5, at_least=True)
 UNPLUGGED = TimeLimit(
     "connector removed", "below 60 V", "the converter is off at once and bleeds by itself", "FUR", keep_s=1.0
-)
-CAN_SILENT = TimeLimit(
-    "last frame of the car",
-    "next one",
-    "emergency; the car takes us for gone after 1.1 s",
-    "OSX, J",
-    give_up_s=1.0,
-)
-DEVICE_SILENT = TimeLimit(
-    "last answer of converter or pilot lines", "next one", "emergency", "ours", give_up_s=1.0
 )
 VOLTAGE_DEVIATION = TimeLimit(
     "109.1-2 differs from the car's voltage by 10 V",
@@ -170,9 +185,11 @@ LIMITS: tuple[TimeLimit, ...] = (
     INSULATION_LOST,
     CAN_SILENT,
     DEVICE_SILENT,
+    STOP_TOLD,
     STOP,
     ABORT,
     OPENING,
+    OPENING_SILENT,
     OPENING_UNTOLD,
     QUARTER,
     DECAY,

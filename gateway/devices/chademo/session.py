@@ -150,7 +150,9 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     ),
     State.OPENING: (
         Rule(on.silent_but_isolated, State.RELEASING),
-        *_LIVE_TROUBLE,
+        *_TROUBLE,
+        _UNLOCKED,
+        Rule(on.silent_and_not_isolated, State.ABORTING, Cause.VEHICLE_SILENT),
         Rule(on.opened_and_isolated, State.RELEASING),
         Rule(on.voltage_stays, State.WELDED, Cause.WELDED),
         Rule(on.contactor_not_reported_open, State.WELDED, Cause.WELDED),

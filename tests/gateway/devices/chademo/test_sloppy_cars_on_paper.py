@@ -80,6 +80,18 @@ def test_a_car_that_falls_silent_before_its_contactor_opened_is_an_emergency():
     assert not bench.orders().coils.d2
 
 
+def test_a_car_that_falls_silent_while_its_connector_still_loses_voltage_ended_normally():
+    bench = Bench().until(State.ENERGISED).want(8).run(1).release().until(State.OPENING)
+    bench.car.silent = True
+    while bench.car.contactor:
+        bench.tick()
+    bench.voltage_held = 60.0
+    bench.run(1.5)
+    assert bench.progress.state is State.OPENING
+    bench.voltage_held = None
+    assert bench.until(State.DONE).progress.cause == "owner_stop"
+
+
 # ── discharge ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

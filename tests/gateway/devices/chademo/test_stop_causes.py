@@ -54,6 +54,15 @@ def test_a_stop_of_the_car_is_the_same():
     assert told(bench) == [0x05, 0x25, 0x24, 0x20]
 
 
+def test_a_car_is_told_of_the_stop_for_longer_than_a_cycle_though_no_current_flows():
+    bench = Bench().until(State.ENERGISED).want(0).run(1).release()
+    told_s = 0.0
+    while bench.progress.state is not State.OPENING:
+        bench.tick()
+        told_s += STEP_S * (bench.status == 0x25)
+    assert told_s >= 0.1
+
+
 def test_stop_and_charging_change_in_the_same_frame():
     bench = charging().release().run(STEP_S)
     assert bench.status & (EvseStatus.STOP | EvseStatus.CHARGING) == EvseStatus.STOP | EvseStatus.CHARGING
