@@ -204,8 +204,7 @@ async def _emergency_stop(trial: Trial) -> Judgement:
     stop_s = time.monotonic() - seen_at if ended else None
     rig.let_go(device)
     if pressed:
-        trial.say("    seen; release the emergency stop")
-        await rig.until(lambda: not rig.raised(FaultCode.DEVICE_FAULT, device), STOP_PATIENCE_S)
+        await trial.ask("    Seen. Release the emergency stop, then press Enter. ")
     return judge_lines("", stop_s, STOP_PATIENCE_S)
 
 
