@@ -25,7 +25,7 @@ from gateway.devices.recording.tap import Tap, tap_of
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Wishes
+from gateway.model import Acknowledgement, DeviceInfo, MeterRole, VehicleState, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ HANDOVER_S = 15.0
 """A predecessor that was told to stop needs this long to ramp down and hand back."""
 HANDOVER_LOOK_S = 0.2
 DRIVER_PAUSE_S = 5.0
+AUX_VOLTAGE_HOLDS_S = 600.0
 OLDEST_GRID_SAMPLE_S = 12.0
 """Three polls. 15 s after its last word a silent grid meter must have had its effect."""
 
@@ -172,7 +173,7 @@ class FastPath:
 
     def _acknowledge(self, acknowledged: Acknowledgement) -> None:
         """Tell a device that its fault was inspected; whether that lifts it shows in the fault itself."""
-        actuator = self._actuators.get(acknowledged.device)
+        actuator: object = self._actuators.get(acknowledged.device)
         if isinstance(actuator, Inspectable) and acknowledged.code in FaultCode:
             refused = actuator.acknowledge(FaultCode(acknowledged.code))
         else:
@@ -201,6 +202,12 @@ class FastPath:
         if name in self._actuators and (longest_s is None or longest_s > DISCHARGE_AT_MOST_S):
             detail = "for ever" if longest_s is None else f"{longest_s:g} s"
             self._state.fault(FaultCode.FAIL_SAFE_UNPROVEN, f"may discharge {detail} after our death", name)
+
+
+def _aux_voltage_v(car: VehicleState, now: float) -> float | None:
+    """Return the car's 12 V unless it was told too long ago: a car that sleeps since would never be started again."""
+    told = car.provenance.get("aux_voltage_v")
+    return car.aux_voltage_v if told and now - told.at <= AUX_VOLTAGE_HOLDS_S else None
 
 
 def take_priority() -> bool:
