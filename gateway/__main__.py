@@ -128,9 +128,14 @@ def _record(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from gateway.devices.recording import loaders
     from gateway.devices.recording.replay import cast_of, replay
+    from gateway.devices.recording.story import retell
 
     site = load(arguments.site).devices.values() if arguments.site else ()
     recording = loaders.joined(loaders.load(file) for file in arguments.files)
+    if arguments.as_recorded:
+        print(recording, "", sep="\n")
+        retell(recording.events, print)
+        return 0
     cast = cast_of(recording, {device.id: (device.driver, device.rest) for device in site})
     print(recording, *(f"  {name}: {driver}" for name, (driver, _) in cast.devices.items()), "", sep="\n")
     print(f"\n{replay(recording, cast, arguments.current_a, print)}")
@@ -223,6 +228,10 @@ COMMANDS = (
             (
                 "--site",
                 {"type": Path, "help": "use the devices of this site.toml instead of the recorded ones"},
+            ),
+            (
+                "--as-recorded",
+                {"action": "store_true", "help": "tell what was decided then, without the drivers"},
             ),
             (
                 "--current-a",

@@ -1,11 +1,11 @@
 """A replay told in lines: what a person would want to know of it, each thing when it changes and not before. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateway.devices.recording import properties
 from gateway.devices.recording.comparison import Differences, Followed, Steps
-from gateway.devices.recording.events import Datagram, Event, Exchange, Fault, Frame, Said
+from gateway.devices.recording.events import Datagram, Dropped, Event, Exchange, Fault, Frame, Said, Turn
 
 type Say = Callable[[str], None]
 
@@ -100,6 +100,27 @@ class Story:
     def _status(self, steps: list[tuple[float, str]], frame: Frame) -> None:
         if frame.can_id == STATUS_ID and len(frame.data) == 8:
             self.statuses.take(steps, frame.at_s, f"{frame.data[STATUS_BYTE]:02X}")
+
+
+def retell(events: Iterable[Event], say: Say) -> None:
+    """Tell what was decided when it was recorded, as a replay tells it, with whatever failed on the wires."""
+    story = Story(say)
+    for event in events:
+        match event:
+            case Said():
+                story.sample(event)
+            case Fault():
+                story.fault(event)
+            case Frame(sent=True):
+                story.sent(event)
+            case Turn(at_s, wire, up, why):
+                story.line(at_s, wire, "up" if up else f"down: {why}")
+            case Exchange(at_s, wire) if event.error:
+                story.line(at_s, wire, f"function {event.function} @ {event.address}: {event.error}")
+            case Dropped(at_s, lines):
+                story.line(at_s, "recording", f"{lines} lines are missing here")
+            case _:
+                pass
 
 
 def orders_of(event: Event) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The fast path's side of recording: lines about everything that happens, to whoever listens, and never a wait.
 
-A recorder binds a datagram socket in the site's state folder. While there is none, an event costs one comparison. What a
-recorder does not take at once is dropped, and told as dropped.
+A recorder binds a datagram socket in the site's state folder. While there is none, a CAN frame costs one comparison and
+an answer of a register is remembered. What a recorder does not take at once is dropped, and told as dropped.
 """
 
 import asyncio

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.devices.recording.loaders import parse
 from gateway.devices.recording.replay import cast_of, replay
+from gateway.devices.recording.story import retell
 from gateway.faults import GatewayError, Malformed, Misuse
 
 HEADER = (
@@ -75,6 +76,23 @@ def test_a_replay_takes_no_time():
 def test_odd_lines_do_not_end_a_replay_but_by_an_error_of_ours(line):
     with contextlib.suppress(GatewayError):
         told(meter(f"read 4 0 76 = {block(WATTS)} (1.0 ms)") + f"11.000000 {line}\n")
+
+
+def test_what_was_decided_then_can_be_told_without_the_drivers():
+    told: list[str] = []
+    text = (
+        '10.5 garage says EvseSample {"state":"ready","current_a":3.0}\n(10.600000) can0 109#0200000001050000 T\n'
+        "10.7 garage raises insulation low\n10.8 mb0 read 4 0 76 ! silent (400.0 ms)\n10.9 mb0 down closed\n11.0 - dropped 7\n"
+    )
+    retell(parse((HEADER + text).encode()).events, told.append)
+    assert [line.split(" s  ")[1] for line in told] == [
+        "garage  state ready, current 3 A",
+        "can0  status 109 02 00 00 00 01 05 00 00",
+        "garage  FAULT insulation: low",
+        "mb0  function 4 @ 0: silent",
+        "mb0  down: closed",
+        "recording  7 lines are missing here",
+    ]
 
 
 def test_a_header_without_devices_asks_for_a_site():
