@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.__main__ import main
 from gateway.devices.recording.loaders import load
 from gateway.devices.recording.replay import Outcome, cast_of, replay
 
@@ -46,6 +47,14 @@ def test_a_replay_decides_what_it_decided_before(name):
     accepted = golden.read_text(encoding="utf-8").splitlines()
     diff = "\n".join(difflib.unified_diff(accepted, story, "accepted", "now", lineterm="", n=2))
     assert not diff, f"\n{diff}\n\nACCEPT_REPLAYS=1 accepts it"
+
+
+def test_the_command_line_tells_the_same(capsys):
+    assert main(["replay", str(CAN / "chademo-ze1-start-annotated.candump")]) == 0
+    told = capsys.readouterr().out
+    assert "candump: 548 events in 5.5 s, 6 lines not understood" in told
+    assert (GOLDEN / "start-ze1.txt").read_text(encoding="utf-8") in told
+    assert "× real time" in told
 
 
 def test_a_replay_is_the_same_at_every_run():

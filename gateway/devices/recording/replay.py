@@ -50,8 +50,10 @@ class Outcome:
     took_s: float
 
     def __str__(self) -> str:
-        """Return the pace in words."""
+        """Return the pace in words, and how many orders differed."""
+        differing = f"{self.differing_orders} orders differed from the recorded ones\n"
         return (
+            f"{differing if self.differing_orders else ''}"
             f"{self.events} events, {self.lasts_s:.1f} s, replayed in {self.took_s:.2f} s: "
             f"{self.events / self.took_s:.0f} events/s, {self.lasts_s / self.took_s:.0f} × real time"
         )
