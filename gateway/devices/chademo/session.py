@@ -20,6 +20,7 @@ from gateway.devices.chademo.moment import (
     Progress,
     State,
 )
+from gateway.devices.chademo.wakes import PAYS_AFTER_S
 
 TEST_REACHED = 0.9
 DEFAULT_MAX_TIME_S = 3600
@@ -66,6 +67,7 @@ _REFUSALS = (
     Rule(on.not_wanted, State.STOPPING, Cause.OWNER_STOP),
 )
 _ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
+_HARDLY_BEGUN = frozenset({Cause.VEHICLE_STOP, Cause.PAUSE_IMPOSSIBLE})
 _NO_CONTACTOR_ON_12_V = Rule(on.aux_empty, State.RELEASING, Cause.AUX_BATTERY_LOW)
 
 
@@ -225,6 +227,8 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
             return replace(entered, ends_at=ends_at, retries=0, wakes=progress.wakes.repaid())
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
+        case State.STOPPING if rule.cause in _HARDLY_BEGUN and moment.age_s < PAYS_AFTER_S:
+            return replace(entered, wakes=progress.wakes.after(now))
     return entered
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 MOST_A_DAY = 12
+PAYS_AFTER_S = 300.0
+"""A session that the car ends sooner was one more wake for nothing."""
 WAKE_AUX_V = 12.2
 """No wake below this."""
 

@@ -90,6 +90,18 @@ def test_a_car_that_goes_on_refusing_is_left_alone_for_an_hour():
     assert wakes_of(bench, 1.0) == 1 + QUICK_RETRIES
 
 
+def test_a_full_car_that_ends_each_session_soon_is_not_woken_all_day():
+    bench = Bench()
+    for _ in range(MOST_A_DAY):
+        bench.until(State.ENERGISED, within=60)
+        bench.car.wants_stop = True
+        bench.until(State.DONE)
+        bench.car.wants_stop = False
+        bench.sleep(HOUR_S)
+    assert wakes_of(bench, 5) == 0
+    assert bench.progress.wakes.today(bench.inputs.now) == MOST_A_DAY
+
+
 def test_a_start_that_we_ourselves_lost_is_tried_again_soon_as_one_wake_but_not_for_ever():
     bench = Bench().until(State.NEGOTIATING)
     for _ in range(QUICK_RETRIES):
