@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.config import decode
@@ -50,8 +50,17 @@ RELEASE_S, MAKE_SAFE_S = 4.5, 2.5
 CONFIRM = bytes((0x10,))
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the newest setpoint asks for now. ``live``: it has not expired; ``engaged``: it asks for a session."""
+
+    live: bool = False
+    engaged: bool = False
+    power_w: float = 0.0
+
+
 class EchonetEvse:
-    """The driver. ``apply`` and an inform of the unit wake its task."""
+    """The driver. A setpoint that asks for something else, and an inform of the unit, wake its task."""
 
     def __init__(self, device: DeviceId, driver: str, options: Options) -> None:
         self._options = options
@@ -67,8 +76,9 @@ class EchonetEvse:
         self.card = card(bounded=options.bounded)
         self._wake = asyncio.Event()
         listen = (options.listen, options.listen_port)
-        self._node = Node(options.host, options.port, options.instance, listen, self._wake.set)
+        self._node = Node(options.host, options.port, options.instance, listen, self._heed)
         self._setpoint: Setpoint | None = None
+        self._informed = False
         self._released = False
         self._found: Contents = {}
         self._rested = asyncio.Event()
@@ -85,6 +95,7 @@ class EchonetEvse:
         self._standing = Standing()
         self._order = Order(0.0)
         self._changed_at = 0.0
+        self._answered = Wish()
         self._commanded = False
         self._idles = True
         self._handshake = Handshake()
@@ -96,7 +107,7 @@ class EchonetEvse:
         return cls(device, driver, decode(Options, table, f"devices.{device}"))
 
     def apply(self, setpoint: Setpoint) -> None:
-        """Take the newest setpoint; the task wakes at once."""
+        """Take the newest setpoint; the task wakes at once when it asks for something else."""
         if not self._released:
             self._setpoint = setpoint
             self._wake.set()
@@ -111,6 +122,11 @@ class EchonetEvse:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RELEASE_S):
                     await self._rested.wait()
+
+    def _heed(self) -> None:
+        """The unit told something: look."""
+        self._informed = True
+        self._wake.set()
 
     async def run(self, sink: Sink) -> None:
         """Poll and obey until cancelled; see ``keep_connected``."""
@@ -153,22 +169,37 @@ class EchonetEvse:
     async def _serve(self, sink: Sink) -> None:
         try:
             while True:
-                self._wake.clear()
-                look = await self._look()
-                now = monotonic()
-                self._standing = orders.seen(now, self._standing, look.contents)
-                self._decide(now, look)
-                self._publish(sink, now, look)
-                step = orders.next_write(now, self._standing)
-                if step is not None:
-                    await self._write(step)
-                elif self._handshake.due(now) and Epc.CONFIRM in self._settable:
-                    self._handshake = self._handshake.asking(now)
-                    await self._send(Epc.CONFIRM, CONFIRM)
+                self._informed = False
+                try:
+                    look = await self._look()
+                except Malformed as error:
+                    self._judge(sink, FaultCode.IMPLAUSIBLE_READING, str(error))
+                    await asyncio.sleep(self._options.poll_s)
                 else:
-                    await self._pause(now)
+                    await self._serve_once(sink, monotonic(), look)
         finally:
             await self._make_safe()
+
+    async def _serve_once(self, sink: Sink, now: float, look: Reading) -> None:
+        """Decide after one look; write one thing, or wait."""
+        self._standing = orders.seen(now, self._standing, look.contents)
+        wish = self._answered = self._wish(now)
+        self._decide(now, look, wish)
+        self._publish(sink, now, look, wish)
+        step = orders.next_write(now, self._standing)
+        if step is not None:
+            await self._write(step)
+        elif self._handshake.due(now) and Epc.CONFIRM in self._settable:
+            self._handshake = self._handshake.asking(now)
+            await self._send(Epc.CONFIRM, CONFIRM)
+        else:
+            await self._pause(now)
+
+    def _wish(self, now: float) -> Wish:
+        setpoint = self._setpoint
+        if setpoint is None or now >= setpoint.expires_at:
+            return Wish()
+        return Wish(True, setpoint.engage, setpoint.power_w if setpoint.engage else 0.0)
 
     async def _look(self) -> Reading:
         """Read what changes fast, and now and then the rest. Raises Unreachable, Malformed."""
@@ -186,27 +217,20 @@ class EchonetEvse:
     def _known(self, epcs: tuple[Epc, ...]) -> set[int]:
         return {epc for epc in epcs if epc in self._gettable}
 
-    def _decide(self, now: float, look: Reading) -> None:
+    def _decide(self, now: float, look: Reading, wish: Wish) -> None:
         """Turn the wish into steps, unless the unit was taken out of our hands."""
-        setpoint = self._setpoint
-        live = setpoint is not None and now < setpoint.expires_at
-        engaged = setpoint is not None and live and setpoint.engage
-        if not report.plugged(look) or not engaged:
-            self._standing = replace(self._standing, away="", away_until=0.0)
         away = now < self._standing.away_until
-        self._handshake = self._handshake.after(now, look.connection, wanted=engaged and not away)
+        if self._standing.away_until and not (away and wish.engaged and report.plugged(look)):
+            away, self._standing = False, Standing()
+        self._handshake = self._handshake.after(now, look.connection, wanted=wish.engaged and not away)
         self._idles = self._idles and not (self._standing.steps == orders.END and self._standing.refused)
         if away or look.islanded:
             self._standing = orders.ordered(self._standing, (), look.contents)
             self._order, self._commanded = Order(0.0), False
-        elif live or self._commanded:
-            wanted_w = setpoint.power_w if setpoint is not None and engaged else 0.0
-            power_w = self._admitted_w(look, wanted_w)
-            self._order = self._next_order(now, look, power_w)
-            self._standing = orders.ordered(
-                self._standing, self._steps(live=live, engaged=engaged), look.contents
-            )
-        if live or not self._commanded:
+        elif wish.live or self._commanded:
+            self._order = self._next_order(now, look, self._admitted_w(look, wish.power_w))
+            self._standing = orders.ordered(self._standing, self._steps(look, wish), look.contents)
+        if wish.live or not self._commanded:
             self._commanded |= bool(self._standing.steps)
         elif self._standing.done:
             self._commanded = False
@@ -214,11 +238,13 @@ class EchonetEvse:
         if not self._commanded:
             self._rested.set()
 
-    def _steps(self, *, live: bool, engaged: bool) -> tuple[Step, ...]:
+    def _steps(self, look: Reading, wish: Wish) -> tuple[Step, ...]:
         """Return what the unit shall be brought to: the order, the end of the session, or itself again."""
-        if not live:
+        if not wish.live:
             return orders.hand_back(self._means, self._found)
-        return orders.steps(self._order, self._means) if engaged or not self._idles else orders.END
+        if not report.plugged(look):
+            return orders.QUIET
+        return orders.steps(self._order, self._means) if wish.engaged or not self._idles else orders.END
 
     def _admitted_w(self, look: Reading, wanted_w: float) -> float:
         """Clamp to what unit and car admit; never discharge what would not end by itself."""
@@ -262,7 +288,16 @@ class EchonetEvse:
             pause_s = min(pause_s, setpoint.expires_at - now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
-                await self._wake.wait()
+                while not self._informed and not self._asks_for_else(monotonic()):
+                    self._wake.clear()
+                    await self._wake.wait()
+
+    def _asks_for_else(self, now: float) -> bool:
+        """Tell whether the wish has changed by more than its renewal since it was last answered."""
+        wish, answered = self._wish(now), self._answered
+        same = (wish.live, wish.engaged) == (answered.live, answered.engaged)
+        eased_w = orders.eased(now, wish.power_w, answered.power_w, self._changed_at)
+        return not same or eased_w != answered.power_w
 
     async def _make_safe(self) -> None:
         """Leave a unit that we commanded in standby, when its loss or our end lets us."""
@@ -272,15 +307,14 @@ class EchonetEvse:
             async with asyncio.timeout(MAKE_SAFE_S):
                 await self._node.set(orders.REST[0].epc, orders.REST[0].edt)
 
-    def _publish(self, sink: Sink, now: float, look: Reading) -> None:
-        standing, setpoint = self._standing, self._setpoint
-        engaged = setpoint is not None and setpoint.engage and now < setpoint.expires_at
+    def _publish(self, sink: Sink, now: float, look: Reading, wish: Wish) -> None:
+        standing = self._standing
         away = now < standing.away_until
         confirming = self._handshake.since is not None and not self._handshake.fruitless(now)
-        state = report.state(look, engaged=engaged and not away, confirming=confirming)
+        state = report.state(look, engaged=wish.engaged and not away, confirming=confirming)
         applied_w = self._order.power_w if standing.done and state is EvseState.READY else None
         limits = report.limits(look, self._means, self.info.rated)
-        cause = "owner_stop" if away else "no_permission" if self._handshake.fruitless(now) else ""
+        cause = report.stop_cause(look, away=away, fruitless=self._handshake.fruitless(now))
         problem = report.implausible(look, self.info.rated)
         with contextlib.suppress(Malformed):
             sample = report.sample(look, now, state, limits, applied_w, cause)
@@ -297,8 +331,6 @@ class EchonetEvse:
         self._judge(sink, FaultCode.FAIL_SAFE_UNPROVEN, unproven)
 
     def _refusal(self, now: float, look: Reading) -> str:
-        if now < self._standing.away_until:
-            return self._standing.away
         if self._handshake.fruitless(now) and look.connection is not Connection.NONE:
             return "the car did not become chargeable after the handshake (0xCD)"
         if not self._means.charges and not self._means.discharges:

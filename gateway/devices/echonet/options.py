@@ -68,5 +68,5 @@ def card(*, bounded: bool) -> FailSafeCard:
         on_our_death=f"{end}; a restarted gateway sets standby first",
         on_device_reboot="its own mode; the order is written anew after a look",
         discharging_at_most_s=AT_MOST_S if bounded else None,
-        proven_by="tests/gateway/devices/echonet/test_wire.py",
+        proven_by="tests/gateway/devices/echonet/test_echonet_wire.py",
     )

@@ -8,7 +8,7 @@ kept and then reads otherwise was changed by somebody else.
 from dataclasses import dataclass, replace
 from math import ceil
 
-from gateway.devices.echonet.properties import Contents, Epc, Method, Mode, small, watts
+from gateway.devices.echonet.properties import RUNNING, Contents, Epc, Method, Mode, small, watts
 
 SETTLE_S = 3.0
 """How long a unit may take until an order reads back."""
@@ -28,7 +28,8 @@ CHANGE_GAP_S = 1.0
 OURS = frozenset({Method.POWER, Method.V2G})
 """The methods that a controller orders; with the others a unit follows a programme of its own."""
 _BOUNDS = frozenset({Epc.CHARGE_BOUND, Epc.DISCHARGE_BOUND})
-_STOPPED = frozenset({Mode.STANDBY, Mode.IDLE})
+_STOPPED = frozenset({Mode.STANDBY, Mode.IDLE, Mode.OTHER})
+_ACTIVE = RUNNING | {Mode.AUTOMATIC, Mode.TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,29 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write, and the mode that it brings with it where that is part of its effect."""
+    """One write, and the mode that it brings with it where that is part of its effect.
+
+    ``lenient``: any mode without current will do in place of the one that is written.
+    """
 
     epc: Epc
     edt: bytes
     mode: Mode | None = None
+    lenient: bool = False
+
+    @property
+    def starts(self) -> bool:
+        """Whether it lets current flow."""
+        return self.mode is not None or (self.epc is Epc.MODE and self.edt[0] in RUNNING)
 
     def shows(self, contents: Contents) -> bool:
-        """Tell whether its effect reads back. A unit may count its energy bound down."""
-        if self.mode is not None and small(contents, Epc.MODE) != self.mode:
+        """Tell whether its effect reads back. A unit may prepare a start, and count its energy bound down."""
+        mode = small(contents, Epc.MODE)
+        if self.starts and mode == Mode.PREPARATION:
+            return self.epc is Epc.MODE or contents.get(self.epc) == self.edt
+        if self.lenient:
+            return mode not in _ACTIVE
+        if self.mode is not None and mode != self.mode:
             return False
         kept = contents.get(self.epc, b"")
         if self.epc in _BOUNDS and any(self.edt):
@@ -70,6 +85,8 @@ class Order:
 
 REST = (Step(Epc.MODE, bytes((Mode.STANDBY,))),)
 """No current; the unit holds the session as long as it likes."""
+QUIET = (Step(Epc.MODE, bytes((Mode.STANDBY,)), lenient=True),)
+"""No current, in whatever mode a unit without a car prefers."""
 END = (Step(Epc.MODE, bytes((Mode.IDLE,))),)
 """The session is over and the car let go. Units before release G know no such mode."""
 
@@ -86,7 +103,6 @@ class Standing:
     refused: str = ""
     meddled_at: float | None = None
     away_until: float = 0.0
-    away: str = ""
 
     @property
     def done(self) -> bool:
@@ -139,7 +155,7 @@ def hand_back(unit: Means, own: Contents) -> tuple[Step, ...]:
     """Return the writes that leave a unit to itself: standby, no bound, and the methods that were its own."""
     bounds = sorted(_BOUNDS) if unit.bounded else ()
     methods = sorted(unit.methods & own.keys())
-    return (*REST, *(Step(b, watts(0)) for b in bounds), *(Step(Epc(m), own[m]) for m in methods))
+    return (*QUIET, *(Step(b, watts(0)) for b in bounds), *(Step(Epc(m), own[m]) for m in methods))
 
 
 def left_by_predecessor(contents: Contents) -> bool:
@@ -184,6 +200,8 @@ def seen(now: float, standing: Standing, contents: Contents) -> Standing:
     """Compare a look at the unit with what was ordered: what is kept, what is refused, who else was there."""
     shown = frozenset(step for step in standing.steps if step.shows(contents))
     meddled = any(step.epc not in _BOUNDS for step in standing.kept - shown)
+    if not any(step.starts for step in standing.steps):
+        meddled = meddled and small(contents, Epc.MODE) in _ACTIVE
     standing = replace(standing, kept=shown)
     if standing.waiting in shown:
         standing = replace(standing, waiting=None, refused="")
@@ -197,9 +215,11 @@ def seen(now: float, standing: Standing, contents: Contents) -> Standing:
 def _meddled(now: float, standing: Standing, contents: Contents) -> Standing:
     """Respect a stop at the unit at once, and another controller when it insists."""
     if small(contents, Epc.MODE) in _STOPPED and not _ran_out(now, standing):
-        return _leave(standing, now + STOPPED_S, "stopped at the unit or by the car")
+        return _leave(standing, now + STOPPED_S)
     if standing.meddled_at is not None and now - standing.meddled_at <= QUARREL_S:
-        return _leave(standing, now + YIELD_S, "another controller changes the orders")
+        return _leave(
+            standing, now + YIELD_S, "another controller changes the orders, so it has control for now"
+        )
     return replace(standing, meddled_at=now)
 
 
@@ -211,8 +231,8 @@ def _ran_out(now: float, standing: Standing) -> bool:
     return bool(bound) and flows_w * (now - standing.renewed_at) / 3600 >= bound / 2
 
 
-def _leave(standing: Standing, until: float, why: str) -> Standing:
-    return Standing(away_until=until, away=why, renewed_at=standing.renewed_at)
+def _leave(standing: Standing, until: float, why: str = "") -> Standing:
+    return Standing(away_until=until, refused=why, renewed_at=standing.renewed_at)
 
 
 def next_write(now: float, standing: Standing) -> Step | None:

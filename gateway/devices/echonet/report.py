@@ -2,7 +2,7 @@
 
 from gateway.devices.echonet.order import Means
 from gateway.devices.echonet.properties import CHARGES, DISCHARGES, RUNNING, Connection, Mode, Reading
-from gateway.faults import FaultCode, Malformed
+from gateway.faults import Malformed
 from gateway.model import EvseSample, EvseState, Interval, VehicleSample
 
 FOLLOW_TOLERANCE_W = 300.0
@@ -88,6 +88,14 @@ def _vehicle(reading: Reading) -> VehicleSample:
     )
 
 
+def stop_cause(reading: Reading, *, away: bool, fruitless: bool) -> str:
+    """Say why there is no session: stopped at the unit, by a full car, or never begun."""
+    if away:
+        full = reading.soc_pct is not None and reading.soc_pct >= NEARLY_FULL_SOC_PCT
+        return "vehicle_stop" if full else "owner_stop"
+    return "no_permission" if fruitless else ""
+
+
 def implausible(reading: Reading, rated: Interval) -> str:
     """Return what cannot be true: more power than the unit is built for."""
     most_w = MOST_OF_RATED * max(rated.max_w, -rated.min_w)
@@ -113,12 +121,3 @@ def device_fault(reading: Reading) -> str:
     if reading.faulty:
         return f"fault 0x{reading.fault_code:04x}" if reading.fault_code else "fault without a code"
     return "" if reading.switched_on else "switched off"
-
-
-FAULT_CODES = (
-    FaultCode.DEVICE_FAULT,
-    FaultCode.DEVICE_REFUSED,
-    FaultCode.SETPOINT_NOT_FOLLOWED,
-    FaultCode.IMPLAUSIBLE_READING,
-    FaultCode.FAIL_SAFE_UNPROVEN,
-)

@@ -8,6 +8,7 @@ from gateway.devices.echonet.order import (
     BOUND_S,
     END,
     QUARREL_S,
+    QUIET,
     RENEW_S,
     REST,
     SETTLE_S,
@@ -132,10 +133,33 @@ def test_another_controller_is_overruled_once_and_then_obeyed():
     assert (step.epc, step.edt) == (Epc.CHARGE_POWER, watts(3000))
     standing = seen(100.2, written(100.1, standing, step), contents | {step.epc: step.edt})
     standing = seen(100.0 + QUARREL_S, standing, contents)
-    assert (standing.away, standing.away_until) == (
-        "another controller changes the orders",
-        100.0 + QUARREL_S + YIELD_S,
-    )
+    assert standing.away_until == 100.0 + QUARREL_S + YIELD_S
+    assert "another controller" in standing.refused
+
+
+def test_a_unit_that_prepares_its_start_is_given_the_time():
+    contents = dict(STANDBY)
+    standing = carried_out(Order(3000.0), BY_POWER, contents)
+    standing = seen(1.0, standing, contents | {Epc.MODE: bytes((Mode.PREPARATION,))})
+    assert standing.done
+    assert next_write(1.0, standing) is None
+
+
+def test_without_current_only_a_start_is_meddling():
+    standing = ordered(Standing(), REST, STANDBY)
+    for mode, meddles in (
+        (Mode.IDLE, False),
+        (Mode.OTHER, False),
+        (Mode.CHARGE, True),
+        (Mode.AUTOMATIC, True),
+    ):
+        assert (seen(1.0, standing, {Epc.MODE: bytes((mode,))}).meddled_at is not None) is meddles
+
+
+def test_a_unit_without_a_car_may_rest_in_any_mode():
+    for mode in (Mode.IDLE, Mode.OTHER, Mode.STANDBY):
+        assert next_write(0.0, ordered(Standing(), QUIET, {Epc.MODE: bytes((mode,))})) is None
+    assert next_write(0.0, ordered(Standing(), QUIET, {Epc.MODE: bytes((Mode.DISCHARGE,))})) == QUIET[0]
 
 
 def test_two_changes_far_apart_are_no_quarrel():
@@ -143,7 +167,7 @@ def test_two_changes_far_apart_are_no_quarrel():
     standing = carried_out(Order(3000.0), BY_POWER, contents)
     for at in (100.0, 100.0 + 2 * QUARREL_S):
         standing = seen(at, standing, contents | {Epc.CHARGE_POWER: watts(6000)})
-        assert not standing.away
+        assert not standing.away_until
         standing = seen(at + 1, written(at, standing, next_write(at, standing)), contents)
 
 
@@ -159,7 +183,7 @@ def test_an_energy_bound_is_renewed_and_may_count_down():
 def test_a_bound_that_ran_out_before_its_renewal_is_no_stop_by_a_person():
     contents = dict(STANDBY)
     standing = carried_out(Order(-6000.0, 50), BY_POWER, contents)
-    assert seen(BOUND_S, standing, contents | STANDBY).away == ""
+    assert seen(BOUND_S, standing, contents | STANDBY).away_until == 0
     assert next_write(BOUND_S, seen(BOUND_S, standing, contents | STANDBY)) is not None
 
 

@@ -161,6 +161,24 @@ async def test_a_stop_at_the_unit_holds_until_the_car_was_unplugged(newest):
     await newest.until(lambda: near(newest, 3000))
 
 
+async def test_a_renewed_setpoint_is_no_reason_to_ask_the_unit(newest):
+    await running(newest, 3000.0, poll_s=1.0)
+    await newest.until(lambda: newest.last.applied_w == 3000)
+    newest.slot.samples.clear()
+    await asyncio.sleep(2.0)  # twenty renewals
+    assert len(newest.slot.samples) <= 3
+
+
+async def test_a_property_of_a_wrong_size_costs_a_reading_and_no_session(newest, monkeypatch):
+    await running(newest, 3000.0)
+    monkeypatch.setattr(newest.unit, "_read", lambda epc: b"\x01\x02\x03")
+    await newest.until(lambda: FaultCode.IMPLAUSIBLE_READING in newest.slot.faults)
+    monkeypatch.undo()
+    await newest.until(lambda: FaultCode.IMPLAUSIBLE_READING not in newest.slot.faults)
+    assert near(newest, 3000)
+    assert FaultCode.DEVICE_UNREACHABLE not in newest.slot.faults
+
+
 async def test_an_unplugged_car_is_seen_by_the_units_own_word(newest):
     await running(newest, 3000.0, poll_s=4.0)
     newest.plugged = False
