@@ -34,7 +34,9 @@ RATED_W = 10_000.0
 MOST_PLAUSIBLE_W = 20_000.0
 RAMP_DOWN_S = 5.0
 
-MAKE = Make(settle_s=2.5, least_share=0.9, starts_sessions=False, seeks_soc=False, restart_s=60.0)
+MAKE = Make(
+    settle_s=2.5, least_share=0.9, starts_sessions=False, seeks_soc=False, trims=False, restart_s=60.0
+)
 
 
 class State(IntEnum):

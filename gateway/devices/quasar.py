@@ -44,6 +44,7 @@ MAKE = Make(
     least_share=0.75,
     starts_sessions=True,
     seeks_soc=True,
+    trims=True,
     restart_s=RESTART_S,
     silent_hint="this charger's Modbus server is known to hang: switch it off and on again at its breaker",
 )

@@ -19,6 +19,7 @@ from gateway.devices.modbus_charger.steering import (
     Standing,
     Wish,
     asked_anew,
+    attuned,
     differs,
     done,
     next_act,
@@ -30,6 +31,7 @@ from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoi
 
 LOGGER = logging.getLogger(__name__)
 
+MOVING_POLL_S = 0.5
 LEAVE_AFTER_S = 30.0
 """An expired setpoint means 0 W at once, and handing the charger back after this."""
 LEAST_WAIT_S = 0.001
@@ -162,7 +164,7 @@ class ModbusCharger:
                     look_at = monotonic() + self._poll_s
                 until = await self._obey()
                 if until is None:
-                    look_at = min(look_at, monotonic() + self._options.poll_s)
+                    look_at = min(look_at, monotonic() + self._poll_s)
                 else:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(max(min(until, look_at), monotonic() + LEAST_WAIT_S)):
@@ -172,9 +174,11 @@ class ModbusCharger:
 
     @property
     def _poll_s(self) -> float:
-        """A charger without a car, or in other hands, is left in peace."""
-        busy = self._look is not None and self._look.plugged and self._standing.remote
-        return self._options.poll_s if busy else POLL_MAX_S
+        """Look often while power moves; leave a charger without a car, or in other hands, in peace."""
+        if self._look is None or not self._look.plugged or not self._standing.remote:
+            return POLL_MAX_S
+        moves = monotonic() < self._standing.written_at + self._make.settle_s
+        return min(MOVING_POLL_S, self._options.poll_s) if moves else self._options.poll_s
 
     async def _take_a_look(self, sink: Sink) -> None:
         try:
@@ -199,7 +203,9 @@ class ModbusCharger:
         now = monotonic()
         look = self._look
         assert look is not None
-        act, value = next_act(now, self._wish(now), look, self._standing, self._make)
+        wish = self._wish(now)
+        self._standing = attuned(now, wish, look, self._standing)
+        act, value = next_act(now, wish, look, self._standing, self._make)
         if act is Act.WAIT:
             return min(value, self._wish_ends(now))
         if act in ACTS:

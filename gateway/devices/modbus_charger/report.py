@@ -1,5 +1,7 @@
 """Pure: a charger as the rest of the house sees it: sample, faults, and what a lost connection means."""
 
+import math
+
 from gateway.devices.following import Following
 from gateway.devices.modbus_charger.steering import SEEK_W, Look, Make, Standing
 from gateway.faults import FaultCode
@@ -22,8 +24,6 @@ def sample(now: float, look: Look, standing: Standing, make: Make, rated: Interv
     state = evse_state(now, look, standing, make)
     live = state is EvseState.READY
     discharge_w = 0.0 if standing.refusal else min(look.discharge_max_w, -rated.min_w)
-    order_w = standing.order_w
-    applied_w = 0.0 if order_w is not None and abs(order_w) <= SEEK_W else order_w
     return EvseSample(
         at=look.at,
         state=state,
@@ -34,9 +34,17 @@ def sample(now: float, look: Look, standing: Standing, make: Make, rated: Interv
         voltage_v=look.voltage_v,
         current_a=look.current_a,
         vehicle=_vehicle(look, standing),
-        applied_w=applied_w if live else None,
+        applied_w=_applied_w(standing) if live else None,
         stop_cause=look.waits_for,
     )
+
+
+def _applied_w(standing: Standing) -> float | None:
+    """Return what the charger was told to let flow, without the trim; None while that is not known."""
+    order_w = standing.order_w
+    if order_w is None or abs(order_w) <= SEEK_W:
+        return order_w and 0.0
+    return order_w - math.copysign(standing.trim_w, order_w)
 
 
 def _vehicle(look: Look, standing: Standing) -> VehicleSample | None:

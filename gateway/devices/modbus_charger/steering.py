@@ -15,7 +15,11 @@ DISTURBED_WITHIN_S = 60.0
 DISTURBED_TIMES = 2
 RESTART_S = 10.0
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
-LARGE_STEP_W = 50.0
+CHANGE_W = 10.0
+"""A smaller increase is not worth a write."""
+LESSEN_AFTER_S = 1.5
+"""Sooner after a write, a smaller wish is as likely an echo of power that has not come yet. Zero never waits."""
+TRIM_GAIN, TRIM_AT_MOST, TRIM_FROM_W, TRIM_NEAR_W = 0.7, 0.2, 20.0, 50.0
 FOLLOW_TOLERANCE_W = 150.0
 FULL_PCT = 95.0
 
@@ -31,6 +35,7 @@ _WHAT_TO_DO = (
 class Make:
     """The habits of a make. ``settle_s`` passes until a write shows; at least ``least_share`` of a set-point flows.
 
+    ``trims``: so little of it flows that the set-point is raised by what was seen to lack.
     ``seeks_soc``: the car's state of charge is told under current alone. ``restart_s``: errors in the first seconds after
     a restart pass by themselves.
     """
@@ -39,6 +44,7 @@ class Make:
     least_share: float
     starts_sessions: bool
     seeks_soc: bool
+    trims: bool
     restart_s: float
     silent_hint: str = ""
 
@@ -98,6 +104,7 @@ class Act(StrEnum):
 class Standing:
     """What we made of the charger, as far as it was verified. ``order_w`` None: what stands is not known.
 
+    ``asked_w`` shall flow by the newest wish; the set-point for it is ``trim_w`` more, in either direction.
     ``remote``: under the interface's control, ours or a predecessor's; ``held``: taken by us, with the lease armed.
     """
 
@@ -105,6 +112,8 @@ class Standing:
     held: bool = False
     session: bool = False
     order_w: float | None = 0.0
+    asked_w: float = 0.0
+    trim_w: float = 0.0
     written_at: float = float("-inf")
     seeking_since: float | None = None
     soc_known: bool = False
@@ -142,11 +151,11 @@ def _wanted(now: float, wish: Wish, look: Look, standing: Standing, make: Make) 
     if make.starts_sessions and not standing.session:
         begun = standing.seeking_since is not None and not standing.seeking(now)
         return Act.START, SEEK_W if make.seeks_soc and not standing.soc_known and not begun else 0.0
-    return _pace(now, target_w(now, wish, look, standing), standing, make)
+    return _pace(now, wish, look, standing, make)
 
 
 def target_w(now: float, wish: Wish, look: Look, standing: Standing) -> float:
-    """Return the set-point for a wish: whole watts inside of what the charger takes, and 0 where it would do nothing."""
+    """Return what shall flow for a wish: whole watts inside of what the charger takes, and 0 where it would do nothing."""
     if standing.seeking(now):
         return SEEK_W
     least_w = 0.0 if standing.refusal else -look.discharge_max_w
@@ -155,16 +164,60 @@ def target_w(now: float, wish: Wish, look: Look, standing: Standing) -> float:
     return power_w if abs(power_w) >= needed_w else 0.0
 
 
-def _pace(now: float, power_w: float, standing: Standing, make: Make) -> tuple[Act, float]:
-    """Let the charger settle between two writes, but never hold back what lessens the power noticeably."""
+def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
+    """Let the charger settle, and look at it, between two writes; less goes out sooner, and zero at once."""
     before_w = standing.order_w
+    power_w = _trimmed_w(target_w(now, wish, look, standing), look, standing)
     if before_w == power_w:
         return Act.WAIT, float("inf")
-    due = standing.written_at + make.settle_s
-    if before_w is None or now >= due:
+    if before_w is None or wish.power_w == 0.0:
         return Act.ORDER, power_w
-    turned = before_w * power_w < 0 or power_w == 0.0
-    return (Act.ORDER, power_w) if turned or abs(before_w) - abs(power_w) >= LARGE_STEP_W else (Act.WAIT, due)
+    grows_w = abs(power_w) - abs(before_w) if before_w * power_w >= 0 else 0.0
+    if 0 < grows_w < CHANGE_W:
+        return Act.WAIT, float("inf")
+    settles_at = standing.written_at + make.settle_s
+    if grows_w > 0:
+        return (Act.ORDER, power_w) if look.at >= settles_at else (Act.WAIT, float("inf"))
+    due = now >= settles_at or look.at >= standing.written_at + LESSEN_AFTER_S
+    return (Act.ORDER, power_w) if due else (Act.WAIT, settles_at)
+
+
+def _trimmed_w(asked_w: float, look: Look, standing: Standing) -> float:
+    """Return the set-point at which ``asked_w`` is seen to flow; never less than that, never out of the window."""
+    if asked_w > SEEK_W:
+        return min(asked_w + standing.trim_w, max(asked_w, look.charge_max_w))
+    if asked_w < -SEEK_W:
+        return max(asked_w - standing.trim_w, min(asked_w, -look.discharge_max_w))
+    return asked_w
+
+
+def attuned(now: float, wish: Wish, look: Look, standing: Standing) -> Standing:
+    """Return what stands with the newest wish; what was learnt in one direction does not hold in the other."""
+    asked_w = target_w(now, wish, look, standing)
+    if asked_w == standing.asked_w:
+        return standing
+    return replace(
+        standing, asked_w=asked_w, trim_w=standing.trim_w if asked_w * standing.asked_w > 0 else 0.0
+    )
+
+
+def _learnt(look: Look, standing: Standing, make: Make) -> Standing:
+    """Raise or lower the trim by most of what flows too little or too much, once the charger has settled."""
+    order_w, most_w = standing.order_w, TRIM_AT_MOST * abs(standing.asked_w)
+    settled = look.at >= standing.written_at + make.settle_s and look.state is EvseState.READY
+    if not make.trims or not settled or order_w is None or look.power_w * order_w <= 0:
+        return standing
+    if (
+        abs(order_w - _trimmed_w(standing.asked_w, look, standing)) > TRIM_NEAR_W
+        or abs(look.power_w) < FLOWS_W
+    ):
+        return standing
+    lacking_w = abs(standing.asked_w) - abs(look.power_w)
+    if abs(lacking_w) < TRIM_FROM_W:
+        return standing
+    return replace(
+        standing, trim_w=float(int(min(max(standing.trim_w + TRIM_GAIN * lacking_w, 0.0), most_w)))
+    )
 
 
 def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
@@ -232,7 +285,7 @@ def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
         standing = _disturbed(now, look, standing)
     if standing.session and look.resting and standing.order_w and now > standing.written_at + RESTART_S:
         standing = replace(standing, session=False)
-    return _watched(now, look, standing, make)
+    return _watched(now, look, _learnt(look, standing, make), make)
 
 
 def _pardoned(now: float, standing: Standing) -> Standing:

@@ -156,6 +156,7 @@ async def test_a_second_master_is_left_the_field(house):
     for _ in range(2):
         house.unit.write_registers(SETPOINT, words_of(-4000))
         await house.until(lambda: house.kept(SETPOINT) != -4000, 3)
+        await asyncio.sleep(0.2)
     await house.until(lambda: FaultCode.SECOND_MASTER in house.faults, 3)
     await house.until(lambda: house.kept(TIMEOUT) == 600, 1)
     since = house.now

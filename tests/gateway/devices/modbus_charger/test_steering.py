@@ -17,6 +17,7 @@ from gateway.devices.modbus_charger.steering import (
     Standing,
     Wish,
     asked_anew,
+    attuned,
     differs,
     done,
     next_act,
@@ -27,7 +28,7 @@ from gateway.devices.modbus_charger.steering import (
 from gateway.model import EvseState
 
 NOW = 1000.0
-MAKE = Make(settle_s=2.5, least_share=0.75, starts_sessions=True, seeks_soc=True, restart_s=300.0)
+MAKE = Make(settle_s=2.5, least_share=0.75, starts_sessions=True, seeks_soc=True, trims=True, restart_s=300.0)
 READY = Look(NOW, EvseState.READY, 0.0, 7400.0, 7400.0, 0.0, least_charge_w=690.0, least_discharge_w=690.0)
 HELD = Standing(remote=True, held=True, session=True, soc_known=True)
 FREE = Standing()
@@ -115,24 +116,87 @@ def test_a_set_point_never_leaves_the_window_never_grows_and_is_whole(wish_w, mo
 
 
 @pytest.mark.parametrize(
-    ("before_w", "wish_w", "at_once"),
+    ("before_w", "wish_w", "waits_s"),
     [
-        (2000.0, 3000.0, False),
-        (2000.0, 1990.0, False),
-        (2000.0, 1900.0, True),
-        (2000.0, 0.0, True),
-        (2000.0, -2000.0, True),
-        (-2000.0, -1900.0, True),
-        (-2000.0, -2100.0, False),
-        (0.0, 2000.0, False),
-        (None, 2000.0, True),
+        (2000.0, 3000.0, 2.5),
+        (2000.0, 1900.0, 1.5),
+        (2000.0, -2000.0, 1.5),
+        (2000.0, 400.0, 1.5),
+        (2000.0, 0.0, 0.0),
+        (-2000.0, -1900.0, 1.5),
+        (-2000.0, -2100.0, 2.5),
+        (0.0, 2000.0, 2.5),
+        (None, 2000.0, 0.0),
     ],
 )
-def test_less_goes_out_at_once_and_more_waits_until_the_charger_has_settled(before_w, wish_w, at_once):
-    stands = replace(HELD, order_w=before_w, written_at=NOW - 1.0)
-    asked = Wish(wish_w, engage=True)
-    assert act(asked, standing=stands) == ((Act.ORDER, wish_w) if at_once else (Act.WAIT, NOW + 1.5))
-    assert act(asked, standing=stands, now=NOW + 1.5) == (Act.ORDER, wish_w)
+def test_more_waits_until_the_charger_has_settled_less_a_little_and_zero_not_at_all(
+    before_w, wish_w, waits_s
+):
+    stands = replace(HELD, order_w=before_w, written_at=NOW)
+    asked, written_w = Wish(wish_w, engage=True), wish_w if abs(wish_w) >= 690 else 0.0
+    for after_s in (0.0, waits_s - 0.1, waits_s):
+        look = replace(READY, at=NOW + after_s)
+        what, value = act(asked, look, stands, NOW + after_s)
+        assert what is (Act.ORDER if after_s >= waits_s or not waits_s else Act.WAIT)
+        assert what is Act.WAIT or value == written_w
+
+
+def test_more_waits_for_a_look_that_was_taken_after_settling():
+    stands = replace(HELD, order_w=1000.0, written_at=NOW)
+    assert act(ASKS, replace(READY, at=NOW + 2.4), stands, NOW + 2.6) == (Act.WAIT, float("inf"))
+    assert act(ASKS, replace(READY, at=NOW + 2.6), stands, NOW + 2.6) == (Act.ORDER, 2000.0)
+
+
+def test_less_waits_for_such_a_look_only_until_the_charger_has_settled():
+    stands = replace(HELD, order_w=3000.0, written_at=NOW)
+    assert act(ASKS, READY, stands, NOW + 2.4) == (Act.WAIT, NOW + 2.5)
+    assert act(ASKS, READY, stands, NOW + 2.5) == (Act.ORDER, 2000.0)
+
+
+@pytest.mark.parametrize(("before_w", "written"), [(1991.0, False), (1990.0, True), (2001.0, True)])
+def test_a_few_watts_more_are_not_worth_a_write_and_a_watt_less_is(before_w, written):
+    what, _ = act(ASKS, replace(READY, at=NOW + 9), replace(HELD, order_w=before_w), NOW + 9)
+    assert (what is Act.ORDER) is written
+
+
+# ── the trim ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(asked_w, share, make=MAKE, rounds=12):
+    """Let a charger settle of which ``share`` of the set-point flows; return what stands and what flows."""
+    stands, now, power_w = HELD, NOW, 0.0
+    for _ in range(rounds):
+        look = replace(READY, at=now, power_w=power_w, kept_w=stands.order_w)
+        stands = attuned(now, Wish(asked_w, engage=True), look, seen(now, look, stands, make))
+        what, value = next_act(now, Wish(asked_w, engage=True), look, stands, make)
+        if what is Act.ORDER:
+            stands = done(now, what, value, stands)
+        power_w, now = share * stands.order_w, now + 3.0
+    return stands, power_w
+
+
+@pytest.mark.parametrize("asked_w", [1500.0, -1500.0, 4000.0, -4000.0])
+@pytest.mark.parametrize("share", [0.84, 0.97, 1.0])
+def test_what_is_seen_to_lack_is_added_until_the_wish_flows_and_never_more(asked_w, share):
+    stands, power_w = settle(asked_w, share)
+    assert abs(power_w) == pytest.approx(abs(asked_w), abs=30)
+    assert stands.trim_w == pytest.approx(abs(asked_w) * (1 / share - 1), abs=30)
+
+
+def test_a_charger_that_gives_half_is_not_asked_for_twice_as_much():
+    stands, _ = settle(4000.0, 0.5)
+    assert stands.order_w == pytest.approx(1.2 * 4000.0, abs=1)
+
+
+def test_a_make_that_does_not_need_it_is_not_trimmed():
+    assert settle(4000.0, 0.9, replace(MAKE, trims=False))[0].order_w == 4000.0
+
+
+def test_the_trim_ends_with_the_window_and_with_the_direction():
+    stands, _ = settle(7300.0, 0.9)
+    assert stands.order_w == 7400.0
+    turned = attuned(NOW, WISHES["gives"], READY, stands)
+    assert (turned.asked_w, turned.trim_w) == (-2000.0, 0.0)
 
 
 # ── a session ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,11 +207,12 @@ def test_an_unknown_charge_is_sought_for_a_minute_once_per_session():
     assert act(ASKS, standing=stands) == (Act.START, SEEK_W)
     stands = done(NOW, Act.START, SEEK_W, stands)
     assert act(ASKS, standing=stands) == (Act.WAIT, float("inf"))
-    assert act(ASKS, standing=stands, now=NOW + SEEK_S) == (Act.ORDER, 2000.0)
+    later = replace(READY, at=NOW + SEEK_S)
+    assert act(ASKS, later, stands, NOW + SEEK_S) == (Act.ORDER, 2000.0)
     again = replace(stands, session=False)
     assert act(ASKS, standing=again, now=NOW + SEEK_S) == (Act.START, 0.0)
-    known = seen(NOW + 5, replace(READY, soc_pct=50.0, kept_w=SEEK_W), stands, MAKE)
-    assert act(ASKS, standing=known, now=NOW + 5) == (Act.ORDER, 2000.0)
+    told = replace(READY, at=NOW + 5, soc_pct=50.0, kept_w=SEEK_W)
+    assert act(ASKS, told, seen(NOW + 5, told, stands, MAKE), NOW + 5) == (Act.ORDER, 2000.0)
 
 
 def test_a_session_that_the_charger_has_ended_is_begun_again_after_a_while():
