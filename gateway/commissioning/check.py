@@ -147,7 +147,7 @@ async def ask_at_terminal(question: str) -> str:
     """Ask on the terminal without blocking the loop; an empty answer where nobody can answer."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
-    print(question, end="", flush=True)  # noqa: T201 - it is a terminal
+    print(question, end="", file=sys.stderr, flush=True)  # noqa: T201 - it is a terminal
 
     def take() -> None:
         if not answer.done():

@@ -45,6 +45,7 @@ class Rig:
             i: 0.0 for i, d in devices.items() if d.info.kind is DeviceKind.STORAGE
         }
         self.over_fuse = False
+        self._soc_pct: dict[DeviceId, float] = {}
 
     def order(self, device: DeviceId, power_w: float) -> None:
         """Order a power at once, and hold it until ordered otherwise; an EVSE holds its session open."""
@@ -73,6 +74,10 @@ class Rig:
         snapshot = self.snapshot()
         sample = snapshot.storages.get(device) or snapshot.evses.get(device)
         return sample.power_w if sample else None
+
+    def soc_pct(self, device: DeviceId) -> float | None:
+        """Return the state of charge as it was told last: some chargers know it only under current."""
+        return self._soc_pct.get(device)
 
     def raised(self, code: FaultCode, device: DeviceId) -> bool:
         """Tell whether a fault is raised."""
@@ -128,6 +133,7 @@ class Rig:
             if self._guarded:
                 self._guard()
             self._renew()
+            self._learn()
             await asyncio.sleep(RENEW_S)
 
     def _guard(self) -> None:
@@ -138,6 +144,12 @@ class Rig:
             LOGGER.warning("a phase is over its fuse, or the grid meter is silent: back to 0 W")
             self._orders = dict.fromkeys(self._orders, 0.0)
             self.over_fuse = True
+
+    def _learn(self) -> None:
+        snapshot = self.snapshot()
+        self._soc_pct |= {i: s.soc_pct for i, s in snapshot.storages.items() if s is not None}
+        cars = {i: s.vehicle.soc_pct for i, s in snapshot.evses.items() if s is not None and s.vehicle}
+        self._soc_pct |= {i: pct for i, pct in cars.items() if pct is not None}
 
     def _renew(self) -> None:
         for device, power_w in self._orders.items():

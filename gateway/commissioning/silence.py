@@ -46,14 +46,19 @@ async def prove_fail_safe(
     try:
         async with rig(config, lambda other: other.id != info.id) as bench:
             trial = _Trial(bench, config.path, info, min(pace.step_w, info.rated.max_w), pace, say)
-            silence_s = await trial.fall_after(signal.SIGSTOP, card_s)
-            if silence_s is not None and await _lease_dead(config, info, card_s - silence_s):
-                return judge_lease(silence_s)
-            close_s = None if silence_s is None else await trial.fall_after(signal.SIGKILL, card_s)
-    except _DisturbedError as disturbed:
-        return Judgement(Verdict.UNKNOWN, "no_room", {"why": str(disturbed)}, "calm_house")
+            return await _play_dead(trial, config, info, card_s)
     finally:
         await _take_back(config, info.id)
+
+
+async def _play_dead(trial: _Trial, config: SiteConfig, info: DeviceInfo, card_s: float) -> Judgement:
+    try:
+        silence_s = await trial.fall_after(signal.SIGSTOP, card_s)
+        if silence_s is not None and await _lease_dead(config, info, card_s - silence_s):
+            return judge_lease(silence_s)
+        close_s = None if silence_s is None else await trial.fall_after(signal.SIGKILL, card_s)
+    except _DisturbedError as disturbed:
+        return Judgement(Verdict.UNKNOWN, "no_room", {"why": str(disturbed)}, "calm_house")
     return judge_fall(silence_s, close_s, card_s, card_s + GRACE_S)
 
 

@@ -135,7 +135,7 @@ def _against(trial: Trial, direction: int) -> Iterator[str]:
     storage, evse = snapshot.storages.get(info.id), snapshot.evses.get(info.id)
     sample = storage or evse
     vehicle = evse.vehicle if evse else None
-    soc_pct = storage.soc_pct if storage else vehicle.soc_pct if vehicle else None
+    soc_pct = rig.soc_pct(info.id)
     able_w = (sample.charge_max_w if direction > 0 else sample.discharge_max_w) if sample else 0.0
     if _nameplate_w(info, direction) <= 0:
         yield "it is not made for it"

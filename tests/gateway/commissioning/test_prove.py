@@ -105,6 +105,20 @@ async def test_without_a_car_nothing_is_said_of_the_charger(bench):
     await at_rest(bench)
 
 
+async def test_a_meter_that_falls_silent_leaves_it_unknown_and_the_device_at_rest(bench):
+    async def silence():
+        while not any("ordering" in line for line in bench.said):
+            await asyncio.sleep(0.1)
+        await bench.do("meter_silent", on=True)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(silence())
+        assert await bench.prove("battery") == 1
+    assert bench.proof("battery", "wiring_proof") == ("pass", "wiring_right")
+    assert bench.proof("battery", "fail_safe_proof") == ("unknown", "no_room")
+    await at_rest(bench)
+
+
 async def test_interrupted_everything_is_brought_back_to_zero(bench):
     bench.rewrite("lease_s = 3", "lease_s = 30")
     async with asyncio.TaskGroup() as tasks:
