@@ -10,7 +10,7 @@ from gateway.simulator.echonet_unit import EchonetPort, EchonetUnit
 from gateway.simulator.leaf_pack import LeafPack
 from tests.gateway.devices.slot import Slot
 
-STEP_S = 0.02
+STEP_S = 0.05
 
 
 class UnitOnWire:
@@ -37,7 +37,7 @@ class UnitOnWire:
 class Scene:
     """A unit with a car on it, and the driver. ``hurry`` lets the unit's physics run that much faster than the clock."""
 
-    def __init__(self, unit, *, hurry=4.0):
+    def __init__(self, unit, *, hurry=10.0):
         self.unit, self.pack, self.hurry = unit, LeafPack(60.0), hurry
         self.slot, self.plugged = Slot(), True
         self.setpoint, self._feeding = None, True
