@@ -10,7 +10,6 @@ from gateway.devices.recording.events import Datagram, Event, Exchange, Frame, T
 from gateway.devices.recording.played_can import PlayedCan
 from gateway.devices.recording.played_echonet import PlayedNode
 from gateway.devices.recording.played_modbus import PlayedUnit, Registers
-from gateway.devices.recording.properties import PropertyImage
 from gateway.devices.recording.wires import Wires
 
 
@@ -36,8 +35,7 @@ class PlayedWires(Wires):
         for wire, exchanges in _by_wire(events, Exchange).items():
             self._units[wire] = PlayedUnit.recorded(exchanges, self.now_s)
         self._nodes = {
-            wire: PlayedNode(PropertyImage(datagrams))
-            for wire, datagrams in _by_wire(events, Datagram).items()
+            wire: PlayedNode(datagrams, self.now_s) for wire, datagrams in _by_wire(events, Datagram).items()
         }
         self._heard = sorted({event.bus for event in events if isinstance(event, Frame)})
         self._on_told = on_told
@@ -73,7 +71,7 @@ class PlayedWires(Wires):
 
     @override
     def udp(self, wire: str, receive: Callable[[bytes, str], None]) -> Any:
-        return self._nodes.setdefault(wire, PlayedNode(PropertyImage(()))).transport(receive)
+        return self._nodes.setdefault(wire, PlayedNode((), self.now_s)).transport(receive)
 
     def play(self, event: Event) -> None:
         """Let the wires do what was recorded."""

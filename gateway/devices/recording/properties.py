@@ -13,6 +13,10 @@ _TELLING = frozenset({Esv.GET_RES, Esv.GET_SNA, Esv.INF, Esv.INFC})
 _INFORMING = frozenset({Esv.INF, Esv.INFC})
 
 
+type Question = tuple[int, ...]
+"""The properties that are asked for together."""
+
+
 class PropertyImage:
     """``datagrams`` is the whole recording of the unit: the first known content stands in until one is heard."""
 
@@ -53,8 +57,26 @@ class PropertyImage:
             self._ours |= {p.epc: p.edt for p in frame.properties if p.epc not in self._refused}
         return Frame(frame.tid, frame.destination, frame.source, esv, told).encode()
 
+    def holds_ours(self, question: Question) -> bool:
+        """Tell whether some of these properties are as we set them."""
+        return any(epc in self._ours for epc in question)
+
     def _content(self, epc: int) -> bytes:
         return self._ours.get(epc, self._recorded.get(epc, b""))
+
+
+def question_of(datagram: bytes) -> Question | None:
+    """Return what is asked in a datagram to a unit, None where nothing is."""
+    frame = _frame(Datagram(0.0, "", "", datagram))
+    return tuple(p.epc for p in frame.properties) if frame is not None and frame.esv is Esv.GET else None
+
+
+def answered_by(datagram: Datagram) -> Question | None:
+    """Return the question that a unit's datagram answers, None where it answers none."""
+    frame = None if datagram.sent else _frame(datagram)
+    if frame is None or frame.esv not in {Esv.GET_RES, Esv.GET_SNA}:
+        return None
+    return tuple(p.epc for p in frame.properties)
 
 
 def orders_of(datagram: Datagram) -> Iterator[tuple[str, str]]:
