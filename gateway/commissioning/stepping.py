@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.commissioning.judging import Judgement, PhaseWatts, Step, judge_lines, judge_steps, named
 from gateway.commissioning.rig import Ask, Rig, Say
+from gateway.fastpath import DISCHARGE_AT_MOST_S
 from gateway.faults import FaultCode
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseState
 from gateway.supply.findings import Check, Verdict
@@ -15,7 +16,6 @@ RISE_S = 20.0
 STOP_PATIENCE_S = 60.0
 STILL_W = 150.0
 FULLEST_PCT, EMPTIEST_PCT = 95.0, 25.0
-DISCHARGE_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

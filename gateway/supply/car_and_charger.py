@@ -63,8 +63,9 @@ def _discharge(pair: Pair) -> Iterator[Finding]:
     if not pair.discharges:
         yield _of(pair, Check.DISCHARGE, PASS, "charger_charges_only")
     elif pair.car.discharge_compatible:
-        told = pair.car.v2h_sequence
-        key = "discharge_fits" if told is None else "discharge_fits_sequence"
+        told, frames_seen = pair.car.v2h_sequence, pair.car.protocol is not None
+        by_frames = "discharge_fits_older" if told is None else "discharge_fits_sequence"
+        key = by_frames if frames_seen else "discharge_fits"
         yield _of(pair, Check.DISCHARGE, PASS, key, {"sequence": told})
     elif pair.car.protocol is None:
         yield _of(pair, Check.DISCHARGE, UNKNOWN, "discharge_unknown", remedy="plug_in")

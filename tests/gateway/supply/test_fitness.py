@@ -122,7 +122,7 @@ def verdict(equipment, check, device="garage"):
             "",
             {
                 Check.PROTOCOL: ("pass", "protocol_fits"),
-                Check.DISCHARGE: ("pass", "discharge_fits"),
+                Check.DISCHARGE: ("pass", "discharge_fits_older"),
                 Check.SOC_WINDOW: ("attention", "soc_window_narrow"),
                 Check.SESSION_TIME: ("pass", "session_renewed"),
                 Check.MODEL: ("pass", "aze0_refuses"),
