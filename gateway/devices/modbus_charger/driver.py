@@ -90,6 +90,7 @@ class ModbusCharger:
         self._standing = Standing()
         self._following = Following()
         self._setpoint: Setpoint | None = None
+        self._wished_at = float("-inf")
         self._newer = asyncio.Event()
         self._at_rest = asyncio.Event()
         self._released = False
@@ -101,7 +102,7 @@ class ModbusCharger:
         """Take the newest setpoint; the writing task wakes at once."""
         if self._released:
             return
-        before, self._setpoint = self._setpoint, setpoint
+        before, self._setpoint, self._wished_at = self._setpoint, setpoint, monotonic()
         if setpoint.engage and before is not None and not before.engage:
             self._standing = asked_anew(self._standing)
         self._newer.set()
@@ -246,7 +247,7 @@ class ModbusCharger:
         if setpoint is None:
             return Wish(leave=now >= begun_at + LEAVE_AFTER_S)
         if now < setpoint.expires_at:
-            return Wish(setpoint.power_w, engage=setpoint.engage)
+            return Wish(setpoint.power_w, engage=setpoint.engage, at=self._wished_at)
         lapsed = not setpoint.engage or now >= setpoint.expires_at + LEAVE_AFTER_S
         return Wish(engage=setpoint.engage, leave=lapsed)
 

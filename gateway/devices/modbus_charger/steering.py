@@ -18,7 +18,8 @@ RETRY_S, RETRY_ZERO_S = 5.0, 1.0
 CHANGE_W = 10.0
 """A smaller increase is not worth a write."""
 LESSEN_AFTER_S = 1.5
-"""Sooner after a write, a smaller wish is as likely an echo of power that has not come yet. Zero never waits."""
+REACT_S = 0.5
+"""Whoever wishes has seen the newest sample after this, even when no new wish comes."""
 TRIM_GAIN, TRIM_AT_MOST, TRIM_FROM_W, TRIM_NEAR_W = 0.7, 0.2, 20.0, 50.0
 FOLLOW_TOLERANCE_W = 150.0
 FULL_PCT = 95.0
@@ -84,11 +85,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the newest setpoint amounts to now; ``leave`` asks to hand the charger back."""
+    """What the setpoint that came ``at`` amounts to now; ``leave`` asks to hand the charger back."""
 
     power_w: float = 0.0
     engage: bool = False
     leave: bool = False
+    at: float = float("-inf")
 
 
 class Act(StrEnum):
@@ -165,7 +167,10 @@ def target_w(now: float, wish: Wish, look: Look, standing: Standing) -> float:
 
 
 def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
-    """Let the charger settle, and look at it, between two writes; less goes out sooner, and zero at once."""
+    """Between two writes let the charger settle, look at it, and let the wish react to that; zero goes out at once.
+
+    Less goes out sooner than more: what is wished before power that was ordered has come is often its echo.
+    """
     before_w = standing.order_w
     power_w = _trimmed_w(target_w(now, wish, look, standing), look, standing)
     if before_w == power_w:
@@ -176,10 +181,12 @@ def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) ->
     if 0 < grows_w < CHANGE_W:
         return Act.WAIT, float("inf")
     settles_at = standing.written_at + make.settle_s
-    if grows_w > 0:
-        return (Act.ORDER, power_w) if look.at >= settles_at else (Act.WAIT, float("inf"))
-    due = now >= settles_at or look.at >= standing.written_at + LESSEN_AFTER_S
-    return (Act.ORDER, power_w) if due else (Act.WAIT, settles_at)
+    if grows_w <= 0 and now >= settles_at:
+        return Act.ORDER, power_w
+    reacts_at = look.at + REACT_S if wish.at <= look.at else now
+    if look.at < (settles_at if grows_w > 0 else standing.written_at + LESSEN_AFTER_S):
+        return Act.WAIT, float("inf") if grows_w > 0 else settles_at
+    return (Act.ORDER, power_w) if now >= reacts_at else (Act.WAIT, reacts_at)
 
 
 def _trimmed_w(asked_w: float, look: Look, standing: Standing) -> float:

@@ -33,7 +33,8 @@ READY = Look(NOW, EvseState.READY, 0.0, 7400.0, 7400.0, 0.0, least_charge_w=690.
 HELD = Standing(remote=True, held=True, session=True, soc_known=True)
 FREE = Standing()
 LOST = replace(HELD, order_w=None)
-ASKS, LEAVES, PAUSES = Wish(2000.0, engage=True), Wish(leave=True), Wish()
+LATER = 1e9
+ASKS, LEAVES, PAUSES = Wish(2000.0, engage=True, at=LATER), Wish(leave=True), Wish()
 STANDINGS = {
     "free": FREE,
     "left behind": Standing(remote=True),
@@ -46,7 +47,7 @@ STANDINGS = {
     "discharge refused": replace(HELD, refusal="no"),
 }
 LOOKS = {state: replace(READY, state=state) for state in EvseState}
-WISHES = {"asks": ASKS, "gives": Wish(-2000.0, engage=True), "holds": Wish(0.0, engage=True), "leaves": LEAVES, "pauses": PAUSES}  # fmt: skip
+WISHES = {"asks": ASKS, "gives": Wish(-2000.0, engage=True, at=LATER), "holds": Wish(0.0, engage=True, at=LATER), "leaves": LEAVES, "pauses": PAUSES}  # fmt: skip
 
 
 def act(wish, look=READY, standing=HELD, now=NOW):
@@ -133,7 +134,7 @@ def test_more_waits_until_the_charger_has_settled_less_a_little_and_zero_not_at_
     before_w, wish_w, waits_s
 ):
     stands = replace(HELD, order_w=before_w, written_at=NOW)
-    asked, written_w = Wish(wish_w, engage=True), wish_w if abs(wish_w) >= 690 else 0.0
+    asked, written_w = Wish(wish_w, engage=True, at=LATER), wish_w if abs(wish_w) >= 690 else 0.0
     for after_s in (0.0, waits_s - 0.1, waits_s):
         look = replace(READY, at=NOW + after_s)
         what, value = act(asked, look, stands, NOW + after_s)
@@ -145,6 +146,15 @@ def test_more_waits_for_a_look_that_was_taken_after_settling():
     stands = replace(HELD, order_w=1000.0, written_at=NOW)
     assert act(ASKS, replace(READY, at=NOW + 2.4), stands, NOW + 2.6) == (Act.WAIT, float("inf"))
     assert act(ASKS, replace(READY, at=NOW + 2.6), stands, NOW + 2.6) == (Act.ORDER, 2000.0)
+
+
+@pytest.mark.parametrize(("before_w", "looked_s"), [(1000.0, 2.5), (3000.0, 1.5)])
+def test_a_wish_that_has_not_seen_the_look_is_given_the_time_to(before_w, looked_s):
+    stands, look = replace(HELD, order_w=before_w, written_at=NOW), replace(READY, at=NOW + looked_s)
+    old = replace(ASKS, at=look.at)
+    assert act(old, look, stands, look.at) == (Act.WAIT, look.at + 0.5)
+    assert act(old, look, stands, look.at + 0.5) == (Act.ORDER, 2000.0)
+    assert act(replace(old, at=look.at + 0.1), look, stands, look.at + 0.1) == (Act.ORDER, 2000.0)
 
 
 def test_less_waits_for_such_a_look_only_until_the_charger_has_settled():
@@ -167,8 +177,9 @@ def settle(asked_w, share, make=MAKE, rounds=12):
     stands, now, power_w = HELD, NOW, 0.0
     for _ in range(rounds):
         look = replace(READY, at=now, power_w=power_w, kept_w=stands.order_w)
-        stands = attuned(now, Wish(asked_w, engage=True), look, seen(now, look, stands, make))
-        what, value = next_act(now, Wish(asked_w, engage=True), look, stands, make)
+        wish = Wish(asked_w, engage=True, at=LATER)
+        stands = attuned(now, wish, look, seen(now, look, stands, make))
+        what, value = next_act(now, wish, look, stands, make)
         if what is Act.ORDER:
             stands = done(now, what, value, stands)
         power_w, now = share * stands.order_w, now + 3.0
