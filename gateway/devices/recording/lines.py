@@ -35,7 +35,7 @@ NOBODY = "-"
 
 _STAMPED = re.compile(r"(\d{1,12}\.\d{1,9}) (\S+) ([a-z]+)(?: (.*))?")
 _EXCHANGE = re.compile(
-    r"(\d{1,3}) (\d{1,5})(?: (\d{1,4}))?(?: = ((?:\d{1,5} ?)+?))?(?: ! (silent|exception \d{1,3}))? \((\d{1,9}\.\d) ms\)"
+    r"(\d{1,3}) (\d{1,5})(?: (\d{1,4}))?(?: = (\d{1,5}(?: \d{1,5})*))?(?: ! (silent|exception \d{1,3}))? \((\d{1,9}\.\d) ms\)"
 )
 _DATAGRAM = re.compile(r"(\S+) ((?:[0-9A-F]{2})*)")
 

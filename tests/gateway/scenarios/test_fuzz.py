@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.devices.chademo.moment import Moment
+from gateway.devices.recording import lines
 from tests.bench.fuzz.can_targets import chademo_seeds, record
 from tests.bench.fuzz.checksums import crc, sound
 from tests.bench.fuzz.engine import Breach, fuzz
@@ -30,6 +31,11 @@ def test_a_charger_that_gives_more_than_the_car_asks_for_is_found_out(monkeypatc
     session = chademo_seeds()[0].replace(asks_30_a, asks_4_a)
     with pytest.raises(Breach, match="the car asks 4 A"):
         TARGETS["chademo"].begin()(session + b"odd")
+
+
+def test_a_long_row_of_digits_in_a_recording_is_refused_at_once():
+    digits = "9" * 60
+    assert lines.decode(f"1764039600.126000 mb0 write 16 0 = 2 {digits} 150 ! exception 2 (3.1 ms)") is None
 
 
 def test_every_parser_is_described_and_the_page_can_be_written():
