@@ -59,7 +59,10 @@ def _limited(kw: float, step_kw: float, offset_kw: float = 0.0) -> int:
 def pack(car: CarNow, count: int) -> bytes:
     """0x1DB: current, voltage, and on AZE0 the dash's state of charge."""
     if car.awake_s < WAKING_S:
-        return with_crc(bits(8, (0, 11, 0x3FF), (16, 10, 0x3FF), (54, 2, count)))
+        dash = 0x7F if car.breed.generation is Generation.AZE0 else 0
+        return with_crc(
+            bits(8, (0, 11, 0x3FF), (16, 10, 0x3FF), (26, 6, 0b000110), (33, 7, dash), (54, 2, count))
+        )
     amperes = round(car.current_a * 2)
     dash = round(car.soc_pct) if car.breed.generation is Generation.AZE0 else 0
     fine = ((40, 12, amperes),) if car.breed.big else ()
@@ -71,7 +74,7 @@ def pack(car: CarNow, count: int) -> bytes:
 def limits(car: CarNow, count: int) -> bytes:
     """0x1DC: what the pack can give and take."""
     if car.awake_s < WAKING_S:
-        return b"\xff" * 8
+        return with_crc(bits(8, (0, 32, 0xFFFF_FFFF), (32, 22, 0x07_FFFF), (54, 2, count)))
     most_kw = 180.0 if car.breed.big else 110.0
     discharge = _limited(most_kw if car.soc_pct > 5 else 10.0, 0.25)
     charge = _limited(max(0.0, min(70.0, (100.0 - car.soc_pct) * 2.0)), 0.25)
