@@ -31,8 +31,6 @@ def sample(now: float, look: Look, standing: Standing, make: Make, rated: Interv
         power_w=look.power_w,
         charge_max_w=min(look.charge_max_w, rated.max_w) if live else 0.0,
         discharge_max_w=discharge_w if live else 0.0,
-        voltage_v=look.voltage_v,
-        current_a=look.current_a,
         vehicle=_vehicle(look, standing),
         applied_w=_applied_w(standing) if live else None,
         stop_cause=look.waits_for,

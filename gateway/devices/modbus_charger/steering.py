@@ -71,8 +71,6 @@ class Look:
     resting: bool = False
     soc_pct: float | None = None
     discharge_compatible: bool = False
-    voltage_v: float = 0.0
-    current_a: float = 0.0
     error: str = ""
     waits_for: str = ""
     worn: str = ""
