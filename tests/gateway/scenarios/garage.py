@@ -10,6 +10,8 @@ from gateway.devices.chademo.evse import ChademoEvse
 from gateway.model import EvseState, Reason, Rung, Setpoint
 from tests.bench.house_and_gateway import ask_house, house
 from tests.gateway.devices.slot import Slot
+from tests.gateway.scenarios.hardware import undisturbed
+from tests.gateway.scenarios.side_by_side import side_by_side
 
 BECAUSE = Reason(Rung.OWNER_REQUEST, "test")
 WISH_S, EXPIRY_S = 0.1, 3.0
@@ -26,7 +28,6 @@ class Garage:
         self.power_w = 0.0
         self.engage = True
         self.owner_asked = False
-        self.failure: AssertionError | None = None
 
     async def wish(self) -> None:
         """Tell the driver what is wanted, until cancelled."""
@@ -118,32 +119,30 @@ async def garage(folder: Path, *options: str, name: str = "") -> AsyncIterator[G
             "converter": endpoints["converter"],
             "pilot": endpoints["pilot_io"],
         }
-        made = Garage(name, endpoints, ChademoEvse.from_table("garage", "evse.chademo", table))
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(made.evse.run(made.slot)), tasks.create_task(made.wish())]
-            try:
-                yield made
-            except AssertionError as wrong:
-                made.failure = wrong
-            for task in running:
-                task.cancel()
-        if made.failure is not None:
-            raise made.failure
+        evse = ChademoEvse.from_table("garage", "evse.chademo", table)
+        made = Garage(name, endpoints, evse)
+        failure: AssertionError | None = None
+        with undisturbed(endpoints["pid"]):
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(evse.run(made.slot)), tasks.create_task(made.wish())]
+                try:
+                    yield made
+                except AssertionError as wrong:
+                    failure = wrong
+                for task in running:
+                    task.cancel()
+        if failure is not None:
+            raise failure
 
 
-async def side_by_side(
+async def each_garage(
     folder: Path, cars: Mapping[str, tuple[str, ...]], story: Callable[[Garage], Awaitable[None]]
 ) -> None:
-    """Tell ``story`` of each of ``cars``, its name → the options of its house, all at once; raise what failed."""
+    """Tell ``story`` of each of ``cars``, its name → the options of its house, all at once."""
 
     async def told(name: str, number: int) -> None:
-        try:
-            async with garage(folder / str(number), *cars[name], name=name) as made:
-                await story(made)
-        except AssertionError as wrong:
-            wrong.add_note(f"it was the car: {name}")
-            raise
+        async with garage(folder / str(number), *cars[name], name=name) as made:
+            await story(made)
 
-    ends = await asyncio.gather(*(told(name, n) for n, name in enumerate(cars)), return_exceptions=True)
-    if wrong := [end for end in ends if isinstance(end, Exception)]:
-        raise ExceptionGroup("some cars were not served as they should be", wrong)
+    with undisturbed():
+        await side_by_side({name: told(name, number) for number, name in enumerate(cars)})

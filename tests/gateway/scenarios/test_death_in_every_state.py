@@ -8,10 +8,12 @@ import tomllib
 import pytest
 
 from gateway.devices import open_device
+from tests.gateway.scenarios.scene import scene_of
+from tests.gateway.scenarios.side_by_side import side_by_side
 
 pytestmark = pytest.mark.slow
 
-CHARGERS = ("chademo", "quasar", "bidipro")
+CHARGERS = ("chademo", "quasar", "bidipro", "echonet")
 WATCHED_S = 0.5
 """A look at the house may be so late."""
 DISOBEYED = {"over_request", "over_discharge_limit", "slow_stop"}
@@ -119,14 +121,20 @@ STORIES = {
 }
 
 
-@pytest.mark.parametrize("scene", [("--charger", name) for name in CHARGERS], ids=CHARGERS, indirect=True)
-@pytest.mark.parametrize("state", STORIES)
-async def test_kill_9_ends_in_zero_within_the_cards_time_and_a_restart_clears_up(scene, state):
+async def story(folder, state, charger):
     before, meanwhile, after = STORIES[state]
-    await before(scene)
-    scene.kill_all()
-    await meanwhile(scene)
-    await scene.start_gateway()
-    await after(scene)
-    violations = {name for name, count in (await scene.physics())["violations"].items() if count}
-    assert violations <= DISOBEYED
+    folder.mkdir()
+    async with scene_of(folder, "--charger", charger) as scene:
+        await before(scene)
+        scene.kill_all()
+        await meanwhile(scene)
+        await scene.start_gateway()
+        await after(scene)
+        violations = {name for name, count in (await scene.physics())["violations"].items() if count}
+        assert violations <= DISOBEYED
+
+
+@pytest.mark.parametrize("state", STORIES)
+async def test_kill_9_ends_in_zero_within_the_cards_time_and_a_restart_clears_up(tmp_path, state):
+    stories = {charger: story(tmp_path / charger, state, charger) for charger in CHARGERS}
+    await side_by_side(stories, at_once=2)

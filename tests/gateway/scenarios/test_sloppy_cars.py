@@ -6,7 +6,7 @@ import pytest
 
 from gateway.faults import FaultCode
 from gateway.model import EvseState
-from tests.gateway.scenarios.garage import Garage, side_by_side
+from tests.gateway.scenarios.garage import Garage, each_garage
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ async def test_each_generation_that_can_is_charged_and_discharged(tmp_path):
         assert {round(vehicle.soc_pct) for vehicle in known} == {62}
 
     cars = by_the_book("aze0-24", "aze0-30", "env200-40", "ze1-40", "ze1-62")
-    await side_by_side(tmp_path, cars, story)
+    await each_garage(tmp_path, cars, story)
 
 
 async def test_the_first_generation_is_charged_and_never_discharged(tmp_path):
@@ -55,7 +55,7 @@ async def test_the_first_generation_is_charged_and_never_discharged(tmp_path):
         assert await garage.violations() == {}
         assert garage.slot.faults == {}
 
-    await side_by_side(tmp_path, by_the_book("ze0-24"), story)
+    await each_garage(tmp_path, by_the_book("ze0-24"), story)
 
 
 async def test_a_car_at_either_end_of_its_window_is_used_one_way_only(tmp_path):
@@ -77,12 +77,12 @@ async def test_a_car_at_either_end_of_its_window_is_used_one_way_only(tmp_path):
 
     high_pct = {"aze0-24": 80.0, "ze1-40": 100.0}
     low_pct = {"aze0-24": 30.0, "ze1-40": 10.0}
-    await side_by_side(tmp_path, by_the_book(*high_pct), story)
+    await each_garage(tmp_path, by_the_book(*high_pct), story)
 
 
 async def test_bad_manners_do_not_keep_a_car_from_being_served(tmp_path):
     manners = ("slow_frames", "half_filled", "early_request", "silent_once_open", "refusals=2")
-    await side_by_side(tmp_path, sloppy(*manners), served_both_ways)
+    await each_garage(tmp_path, sloppy(*manners), served_both_ways)
 
 
 NOT_SERVED = {
@@ -101,7 +101,7 @@ async def test_a_car_that_cannot_be_served_is_left_in_order_and_the_reason_is_to
         assert await garage.violations() == {}
 
     ended: dict[str, set[FaultCode]] = {}
-    await side_by_side(tmp_path, sloppy(*NOT_SERVED), story)
+    await each_garage(tmp_path, sloppy(*NOT_SERVED), story)
     assert ended == {cause: {fault} if fault else set() for cause, fault in NOT_SERVED.values()}
 
 
@@ -157,7 +157,7 @@ async def test_what_goes_wrong_under_current_ends_without_harm(tmp_path):
         await MISHAPS[garage.name](garage)
         assert await garage.violations() == {}
 
-    await side_by_side(tmp_path, dict.fromkeys(MISHAPS, ()), story)
+    await each_garage(tmp_path, dict.fromkeys(MISHAPS, ()), story)
 
 
 NOISES = {
@@ -179,7 +179,7 @@ async def test_a_session_begins_goes_on_and_ends_on_a_bad_wire(tmp_path):
         assert await garage.violations() == {}
         assert garage.slot.raised == []
 
-    await side_by_side(tmp_path, dict.fromkeys(NOISES, ()), story)
+    await each_garage(tmp_path, dict.fromkeys(NOISES, ()), story)
 
 
 OUTAGES = {
@@ -202,4 +202,4 @@ async def test_an_outage_of_the_wire_ends_without_harm_and_is_forgotten(tmp_path
         assert await garage.violations() == {}
         assert garage.slot.faults == {}
 
-    await side_by_side(tmp_path, dict.fromkeys(OUTAGES, ()), story)
+    await each_garage(tmp_path, dict.fromkeys(OUTAGES, ()), story)
