@@ -59,3 +59,4 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         text = built.site.read_text().replace("lease_s = 30", "lease_s = 3")
         built.site.write_text(text)
         yield built
+        print(*built.said, sep="\n")
