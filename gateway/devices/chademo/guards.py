@@ -243,6 +243,10 @@ def isolated_and_d2_long_off(m: Moment) -> bool:
     return m.isolated and d2_long_off(m)
 
 
+def weld_suspected_and_d2_long_off(m: Moment) -> bool:
+    return m.progress.cause is Cause.WELDED and d2_long_off(m)
+
+
 def quickly_again(m: Moment) -> bool:
     return m.progress.cause in QUICK and m.progress.retries < QUICK_RETRIES
 

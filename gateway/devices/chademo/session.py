@@ -156,8 +156,8 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         _UNLOCKED,
         Rule(on.silent_and_not_isolated, State.ABORTING, Cause.VEHICLE_SILENT),
         Rule(on.opened_and_isolated, State.RELEASING),
-        Rule(on.voltage_stays, State.WELDED, Cause.WELDED),
-        Rule(on.contactor_not_reported_open, State.WELDED, Cause.WELDED),
+        Rule(on.voltage_stays, State.ISOLATING, Cause.WELDED),
+        Rule(on.contactor_not_reported_open, State.ISOLATING, Cause.WELDED),
     ),
     State.RELEASING: (
         Rule(on.isolated, State.UNLOCKING),
@@ -175,6 +175,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     ),
     State.ABORTING: (Rule(on.little_current_or_late, State.ISOLATING),),
     State.ISOLATING: (
+        Rule(on.weld_suspected_and_d2_long_off, State.WELDED),
         Rule(on.isolated_and_d2_long_off, State.FAULT),
         Rule(on.bleeding_failed, State.WELDED, Cause.WELDED),
     ),

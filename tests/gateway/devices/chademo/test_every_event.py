@@ -192,6 +192,7 @@ EVENTS: dict[str, Event] = {
     "12 V low for a minute": both(seen(aux_voltage_v=11.9), remembered(aux_low_since=ago)),
     "refused once": remembered(cause=Cause.VEHICLE_REFUSED, since=NOW - 6),
     "renewed": remembered(cause=Cause.RENEWAL, since=NOW - 3.5),
+    "a weld is suspected": remembered(cause=Cause.WELDED, since=NOW - 0.6),
     "faulty": remembered(cause=Cause.VEHICLE_FAULT),
     "faulty for long": remembered(cause=Cause.VEHICLE_FAULT, since=ago),
 }

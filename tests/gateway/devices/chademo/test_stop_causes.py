@@ -16,6 +16,7 @@ from gateway.devices.chademo.frames import (
     EvseStatus,
 )
 from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Mode, Moment, Output, Progress, State
+from gateway.devices.chademo.orders import Coils
 from gateway.devices.chademo.session import inspected
 from tests.gateway.devices.chademo.bench import STEP_S, Bench, PaperCar
 
@@ -266,6 +267,17 @@ def welded() -> Bench:
 
 def look(bench: Bench) -> tuple:
     return inspected(Moment(bench.progress, bench.inputs, bench.charger))
+
+
+def test_a_suspected_weld_lets_d1_go_half_a_second_after_d2_and_keeps_the_lock():
+    bench = charging()
+    bench.weld = True
+    bench.release().until(State.ISOLATING, within=12)
+    assert (bench.orders().coils.d1, bench.orders().coils.d2) == (True, False)
+    off_at = bench.inputs.now
+    bench.until(State.WELDED)
+    assert bench.inputs.now - off_at >= limits.D1_OFF.keep_s
+    assert bench.orders().coils == Coils(lock=True)
 
 
 def test_an_inspection_releases_a_connector_only_after_some_time_without_voltage():
