@@ -12,6 +12,8 @@ type Field = tuple[int, int, int]
 
 WAKING_S = 0.5
 """For so long after wake-up the battery controller has no values yet."""
+NOMINAL_24_KWH = 50
+"""What a ZE0 tells in 5BC: the capacity of a new pack, (raw + 250) times 80 Wh, however old it is."""
 _POLYNOMIAL = 0x85
 
 
@@ -115,7 +117,7 @@ def energy(car: CarNow, count: int) -> bytes:
     share = car.soc_pct / 100.0
     middle: tuple[Field, ...]
     if old:
-        middle = ((10, 10, round(car.capacity_wh / 80) - 250), (20, 4, round(12 * share)))
+        middle = ((10, 10, NOMINAL_24_KWH), (20, 4, round(12 * share)))
         warmth = (24, 8, round(car.temperature_c) + 40)
     else:
         middle = ((16, 4, round(12 * share)),)
