@@ -51,6 +51,7 @@ def admit(decision: Decision, previous: Setpoint | None, snapshot: Snapshot, ela
         limited_by,
         decision.engage,
         owner_asked=decision.reason.rung is Rung.OWNER_REQUEST,
+        wanted_w=decision.wanted_w,
     )
 
 

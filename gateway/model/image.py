@@ -23,7 +23,8 @@ class Setpoint:
     """A lease on a device's power: the driver falls to 0 W after ``expires_at``, with or without us.
 
     ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W. ``owner_asked``: the owner
-    wants it now, so a sleeping car may be woken beyond its budget.
+    wants it now, so a sleeping car may be woken beyond its budget. ``wanted_w`` is the wish behind it, which a device
+    that cannot carry it out yet may prepare for.
     """
 
     device: DeviceId
@@ -33,6 +34,7 @@ class Setpoint:
     limited_by: Reason | None = None
     engage: bool = True
     owner_asked: bool = False
+    wanted_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

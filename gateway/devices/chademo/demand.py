@@ -39,6 +39,11 @@ class Demand:
         wanted = self._standing
         return wanted is not None and wanted.owner_asked and now < wanted.expires_at
 
+    def charge_wished(self, now: float) -> bool:
+        """Charging is wished, whether or not it is possible yet."""
+        wanted = self._standing
+        return wanted is not None and wanted.wanted_w > 0 and now < wanted.expires_at
+
     def power_w(self, now: float, rated: Interval) -> float:
         """Return the AC power that is asked for; nothing once the setpoint has expired."""
         wanted = self._standing

@@ -312,6 +312,7 @@ class ChademoEvse:
             engage=demand.engage(now),
             lapsed=demand.lapsed(now),
             owner_asked=demand.owner_asked(now),
+            charge_wished=demand.charge_wished(now),
             wanted_a=demand.current_a(now, self.info.rated, reading),
             aux_voltage_v=_fresh(self._aux, now, AUX_HOLDS_S),
         )

@@ -262,6 +262,10 @@ def owner_asks(m: Moment) -> bool:
     return may_try and m.inputs.owner_asked and not m.progress.answered
 
 
+def charge_wished_again(m: Moment) -> bool:
+    return m.progress.cause is Cause.PAUSE_IMPOSSIBLE and m.inputs.charge_wished
+
+
 def may_wake(m: Moment) -> bool:
     """Somebody is there, the session merely goes on, or the wake budget allows it."""
     progress, aux_v = m.progress, m.inputs.aux_voltage_v

@@ -105,7 +105,7 @@ class Inputs:
     """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive.
 
     ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it. ``owner_asked``: the wish
-    is the owner's own, so the car may be woken for it. ``aux_voltage_v`` is the car's 12 V battery.
+    is the owner's own, so the car may be woken for it. ``charge_wished``: power into the car is wished, possible or not. ``aux_voltage_v`` is the car's 12 V battery.
     """
 
     now: float
@@ -116,6 +116,7 @@ class Inputs:
     engage: bool = False
     lapsed: bool = False
     owner_asked: bool = False
+    charge_wished: bool = False
     wanted_a: float = 0.0
     aux_voltage_v: float | None = None
 

@@ -172,6 +172,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         Rule(on.not_wanted, State.IDLE),
         Rule(on.retry_due, State.IDLE),
         Rule(on.owner_asks, State.IDLE),
+        Rule(on.charge_wished_again, State.IDLE),
     ),
     State.ABORTING: (Rule(on.little_current_or_late, State.ISOLATING),),
     State.ISOLATING: (

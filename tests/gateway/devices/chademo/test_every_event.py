@@ -167,6 +167,7 @@ EVENTS: dict[str, Event] = {
     "the owner stops": seen(engage=False),
     "the wish lapses": seen(engage=False, lapsed=True),
     "the owner asks": both(seen(owner_asked=True), remembered(cause=Cause.NO_ANSWER)),
+    "charging is wished again": both(seen(charge_wished=True), remembered(cause=Cause.PAUSE_IMPOSSIBLE)),
     "the pilot lines are lost": seen(pilot=None),
     "the emergency stop is pressed": lines(emergency_stop=True),
     "unplugged": lines(inserted=False),
@@ -281,7 +282,7 @@ whims = st.one_of(
     st.tuples(st.just("max_charge_a"), st.integers(0, 60)),
 )
 sights = st.one_of(
-    st.tuples(st.sampled_from(["engage", "lapsed", "owner_asked", "bus_up"]), st.booleans()),
+    st.tuples(st.sampled_from(["engage", "lapsed", "owner_asked", "charge_wished", "bus_up"]), st.booleans()),
     st.tuples(st.just("wanted_a"), st.floats(-200, 200)),
     st.tuples(st.just("aux_voltage_v"), st.sampled_from([None, 11.0, 11.9, 12.6])),
 )

@@ -124,6 +124,13 @@ def test_a_wish_of_the_owner_that_a_running_session_serves_wakes_nobody_after_it
     assert wakes_of(bench, 0.9) == 0
 
 
+def test_a_car_that_could_not_be_paused_is_woken_when_charging_is_wished_again():
+    bench = Bench()
+    bench.progress = replace(bench.progress, state=State.DONE, since=-10.0, cause=Cause.PAUSE_IMPOSSIBLE)
+    assert wakes_of(bench, 0.5) == 0
+    bench.see(charge_wished=True).until(State.WAKING, within=5)
+
+
 # ── 12 V ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
