@@ -25,7 +25,7 @@ from gateway.devices.recording.tap import Tap, tap_of
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import Acknowledgement, DeviceInfo, MeterRole, VehicleState, Wishes
+from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Snapshot, VehicleState, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -154,12 +154,15 @@ class FastPath:
                     os.utime(self._heartbeat)
             cards = {name: device.card for name, device in self._devices.items()}
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
-            for name, actuator in self._actuators.items():
-                if isinstance(actuator, HearsOfVehicle) and name in snapshot.vehicles:
-                    aux_voltage_v = snapshot.vehicles[name].aux_voltage_v
-                    actuator.vehicle_says(aux_voltage_v)
-                    self._tap.hears(name, aux_voltage_v=aux_voltage_v)
+            self._tell_chargers(snapshot)
             self._link.report(Report(snapshot, late))
+
+    def _tell_chargers(self, snapshot: Snapshot) -> None:
+        for name, actuator in self._actuators.items():
+            if isinstance(actuator, HearsOfVehicle) and name in snapshot.vehicles:
+                aux_voltage_v = _aux_voltage_v(snapshot.vehicles[name], snapshot.at)
+                actuator.vehicle_says(aux_voltage_v)
+                self._tap.hears(name, aux_voltage_v=aux_voltage_v)
 
     def _take(self, wishes: Wishes) -> None:
         before = self._state.wishes.owner

@@ -1,13 +1,24 @@
 """One master per site, and a place where the two processes can meet."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from gateway import fastpath
 from gateway.config import parse
 from gateway.faults import ConfigError, FaultCode
-from gateway.model import DeviceInfo, DeviceKind, StorageSample, StorageState
+from gateway.model import (
+    DeviceInfo,
+    DeviceKind,
+    Provenance,
+    Snapshot,
+    StorageSample,
+    StorageState,
+    VehicleSource,
+    VehicleState,
+    Wishes,
+)
 
 SITE = {
     "site": {"name": "House", "serial": "NE-1", "time_zone": "UTC"},
@@ -111,3 +122,28 @@ async def test_a_driver_that_fails_is_built_anew_while_the_others_go_on(tmp_path
             await asyncio.sleep(0.02)
         stop.set()
     assert successor.released
+
+
+class Charger:
+    """A charger that wants to know of its car."""
+
+    card = Failing.card
+    info = DeviceInfo("garage", DeviceKind.EVSE, "G", "evse.chademo")
+
+    def __init__(self):
+        self.told = []
+
+    def vehicle_says(self, aux_voltage_v):
+        self.told.append(aux_voltage_v)
+
+
+def test_a_charger_hears_of_the_cars_12_v_only_while_that_is_fresh(tmp_path):
+    charger = Charger()
+    fast_path = fastpath.FastPath(parse(SITE, tmp_path / "site.toml"), {"garage": charger})
+    told = {"aux_voltage_v": Provenance(VehicleSource.EV_CAN, 1000.0)}
+    car = VehicleState("garage", aux_voltage_v=11.5, provenance=told)
+    for at in (1000.5, 1600.0, 1600.5):
+        fast_path._tell_chargers(
+            Snapshot(at, datetime.now(UTC), {}, {}, {}, {}, Wishes(), {}, vehicles={"garage": car})
+        )
+    assert charger.told == [11.5, 11.5, None]
