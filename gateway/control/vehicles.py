@@ -20,13 +20,15 @@ from gateway.model import (
     VehicleSource,
     VehicleState,
 )
-from gateway.model.soc import HeldSoc
+from gateway.model.soc import STABLE_S, HeldSoc
 
 EFFICIENCY = 0.93
 """AC to pack, for a charger that does not tell its DC side."""
 COUNT_AT_MOST_PCT = 15.0
 """Moved without a word from anyone, after which the SoC counts as unknown: losses and capacity are estimates."""
 LONGEST_STEP_S = 1.0
+UNWATCHED_S = 60.0
+"""A charger that was silent for longer may have another car, or the same one after a trip."""
 ON_THE_ROAD_W = 150_000.0
 """What a car away from our charger may take or give: quick charging, driving."""
 
@@ -35,7 +37,8 @@ _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A car and what is remembered of it: each source's judged SoC, and how much was moved by count alone."""
+    """A car and what is remembered of it: when its charger last spoke, each source's judged SoC, and how much was moved by
+    count alone."""
 
     state: VehicleState
     at: float
@@ -85,8 +88,12 @@ def _follow(before: Followed | None, device: DeviceId, snapshot: Snapshot) -> Fo
     ev = _ev_of(snapshot, device)
     plugged = sample.plugged if sample else was.state.plugged
     told = tuple(_told(snapshot, device, sample, ev))
-    arrived_or_left = plugged is not was.state.plugged
-    held = {} if arrived_or_left else dict(was.held)
+    unwatched = sample is not None and now - was.at > UNWATCHED_S
+    if plugged is not was.state.plugged or unwatched:
+        was = replace(was, held={})
+    if plugged and (was.state.plugged is False or unwatched):
+        was = replace(was, state=replace(was.state, soc_pct=None))
+    held = dict(was.held)
     for one in told:
         held[one.source] = held.get(one.source, HeldSoc()).after(
             now, one.soc_pct, one.most_w, was.state.capacity_wh
@@ -128,16 +135,24 @@ def _dash_soc_pct(ev: EvSample) -> float | None:
 
 
 def _with_soc(car: Followed, told: tuple[Told, ...], sample: EvseSample | None, now: float) -> Followed:
-    """Take the best SoC that is told and believed, else count."""
+    """Take the best SoC that is told and believed, else count.
+
+    A worse source waits until the better ones have been silent or doubted for a minute, lest the SoC leap between scales.
+    """
+    at = now if sample is not None else car.at
+    telling = {one.source for one in told}
     doubt = ""
-    for one in sorted(told, key=lambda t: tuple(VehicleSource).index(t.source)):
-        held = car.held[one.source]
-        if held.pct is not None and not held.doubt:
+    for source in VehicleSource:
+        held = car.held.get(source, HeldSoc())
+        if source in telling and held.pct is not None and not held.doubt:
             state = replace(car.state, soc_pct=held.pct, soc_doubt=doubt)
-            return replace(car, state=_from(state, "soc_pct", one.source, now), at=now, counted_pct=0.0)
-        doubt = doubt or held.doubt
+            return replace(car, state=_from(state, "soc_pct", source, now), at=at, counted_pct=0.0)
+        if source in telling:
+            doubt = doubt or held.doubt
+        if held.pct is not None and now - held.at < STABLE_S:
+            break
     counted = _counted(car, sample, now)
-    return replace(counted, state=replace(counted.state, soc_doubt=doubt), at=now)
+    return replace(counted, state=replace(counted.state, soc_doubt=doubt), at=at)
 
 
 def _counted(car: Followed, sample: EvseSample | None, now: float) -> Followed:

@@ -130,12 +130,43 @@ def test_the_cars_own_bus_speaks_where_the_charger_is_silent_and_scales_are_not_
     assert (car.soc_pct, car.provenance["soc_pct"].source) == (53.0, VehicleSource.EV_CAN)
 
 
-def test_chademo_goes_before_the_cars_own_bus_but_not_while_it_lies():
+def test_chademo_goes_before_the_cars_own_bus_but_not_while_it_lies_for_a_minute():
     drive = Drive(ev=EvSample(0.0, awake=True, dash_soc_pct=53.0))
     assert drive.car(charger(51.0)).soc_pct == 51.0
-    lied_to = drive.car(charger(0.0))
-    assert (lied_to.soc_pct, lied_to.provenance["soc_pct"].source) == (53.0, VehicleSource.EV_CAN)
-    assert lied_to.soc_doubt
+    lied_to = [drive.car(charger(0.0)) for _ in range(60)]
+    assert (lied_to[0].soc_pct, lied_to[0].provenance["soc_pct"].source) == (51.0, VehicleSource.CHADEMO)
+    assert (lied_to[-1].soc_pct, lied_to[-1].provenance["soc_pct"].source) == (53.0, VehicleSource.EV_CAN)
+    assert lied_to[-1].soc_doubt
+
+
+def test_a_charger_that_falls_silent_now_and_then_makes_no_flutter_between_scales():
+    drive = Drive(ev=EvSample(0.0, awake=True, dash_soc_pct=53.0))
+    told = [charger(51.0), charger(None), charger(0.0), None]
+    shown = [drive.car(told[n % 4], 0.1).soc_pct for n in range(400)]
+    assert set(shown) == {51.0}
+
+
+@pytest.mark.parametrize("back", [charger(None), charger(62.0, state=EvseState.PLUGGED)])
+def test_what_a_car_had_before_its_trip_is_not_what_it_has_after_it(back):
+    drive = Drive(driver="evse.quasar")
+    drive.tick(charger(62.0))
+    drive.tick(GONE, 3600)
+    snapshot = drive.tick(back)
+    assert snapshot.vehicles["garage"].soc_pct is None
+    assert snapshot.evses["garage"].vehicle.soc_pct is None
+    assert drive.car(charger(None, power_w=3000.0), 60).soc_pct is None
+
+
+def test_a_charger_that_was_silent_for_long_may_have_another_car():
+    drive = Drive()
+    drive.tick(charger(62.0))
+    for _ in range(59):
+        drive.tick(None)
+    assert drive.car(charger(None)).soc_pct == 62.0
+    for _ in range(61):
+        assert drive.car(None).soc_pct == 62.0
+    assert drive.car(charger(None)).soc_pct is None
+    assert drive.car(charger(31.0)).soc_pct == 31.0
 
 
 def test_a_first_generation_car_is_known_by_its_energy():
@@ -155,7 +186,7 @@ def test_the_cars_own_facts_stay_known_while_it_sleeps():
 def test_a_charger_that_repeats_its_last_word_does_not_make_it_fresh():
     drive = Drive()
     told_at = drive.car(charger(62.0)).provenance["soc_pct"].at
-    car = drive.car(charger(62.0, state=EvseState.PLUGGED), 600)
+    car = drive.car(charger(62.0, state=EvseState.PLUGGED), 50)
     assert (car.soc_pct, car.provenance["soc_pct"].at) == (62.0, told_at)
 
 
