@@ -188,19 +188,18 @@ def _with_facts(
     now: float,
 ) -> VehicleState:
     """Take over what is told now, the car's own word first; what nobody tells any more stays, and ages."""
-    facts: dict[str, tuple[Any, VehicleSource]] = {}
+    told: list[tuple[VehicleSource, dict[str, Any]]] = []
     if sample is not None and sample.vehicle is not None and sample.state in _LIVE:
-        facts |= {name: (getattr(sample.vehicle, name), charger) for name in _OF_CHARGER}
+        told.append((charger, {name: getattr(sample.vehicle, name) for name in _OF_CHARGER}))
     if ev is not None:
-        facts |= {
-            name: (value, VehicleSource.EV_CAN)
-            for name in _OF_EV_CAN
-            if (value := getattr(ev, name)) not in (None, "")
-        }
-    for name, (value, source) in facts.items():
-        if value is not None:
-            state = _from(replace(state, **{name: value}), name, source, now)
-    return state
+        told.append((VehicleSource.EV_CAN, {name: getattr(ev, name) for name in _OF_EV_CAN}))
+    facts: dict[str, Any] = {}
+    provenance = dict(state.provenance)
+    for source, values in told:
+        known = {name: value for name, value in values.items() if value not in (None, "")}
+        facts |= known
+        provenance |= dict.fromkeys(known, Provenance(source, now))
+    return replace(state, **facts, provenance=provenance)
 
 
 _OF_CHARGER = (
