@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 SLACK_PCT = 2.0
 STABLE_S = 60.0
+LONGEST_GAP_S = 20.0
+"""Between two readings; after a longer silence a doubted value has to prove itself anew."""
 LEAST_CAPACITY_WH = 5000.0
 """Stands in for a capacity that is not told: the smaller, the faster its state of charge may move."""
 
@@ -39,7 +41,11 @@ class HeldSoc:
             return HeldSoc(told_pct, now)
         if not 0 <= told_pct <= 100:
             return HeldSoc(self.pct, self.at, told_pct, now, now)
-        steady = self.doubted_pct is not None and near(self.doubted_pct, self.doubted_at)
+        steady = (
+            self.doubted_pct is not None
+            and now - self.doubted_at <= LONGEST_GAP_S
+            and near(self.doubted_pct, self.doubted_at)
+        )
         since = self.doubted_since if steady else now
         if now - since >= STABLE_S:
             return HeldSoc(told_pct, now)

@@ -45,6 +45,11 @@ def test_a_value_that_stays_for_a_minute_is_believed_and_one_that_wavers_is_not(
     assert told((0, 55), *wavering).pct == 55
 
 
+def test_a_lie_that_is_told_twice_with_a_silence_between_is_not_steady():
+    assert told((0, 55), (1, 1), (300, 1)).pct == 55
+    assert told((0, 55), (1, 1), (300, 1), *((300.0 + at, 1.0) for at in range(1, 61))).pct == 1
+
+
 def test_a_battery_that_is_really_empty_may_say_so():
     empty = told((0, 1), *((float(at), 0.0) for at in range(1, 63)))
     assert (empty.pct, empty.doubt) == (0, "")
