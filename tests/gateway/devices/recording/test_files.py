@@ -1,12 +1,16 @@
 """Recordings stay small, each file can be read alone, and the car's serial numbers are not in it."""
 
+from dataclasses import asdict
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.devices.recording import lines
 from gateway.devices.recording.blanking import Blanker
 from gateway.devices.recording.events import Exchange, Said, Wire
-from gateway.devices.recording.loaders import load
+from gateway.devices.recording.loaders import load, parse
 from gateway.devices.recording.rotation import SMALLEST_BYTES, RotatingFiles
+from gateway.model import DeviceInfo, DeviceKind
 
 HEADER = '# {"gateway": "0.1.0", "devices": {}}'
 KNOWN = (
@@ -76,6 +80,18 @@ def test_the_vin_is_blanked_in_both_its_forms():
     assert blanked("1014 62F19053314E".replace(" ", ""), can_id="79A") == ["101462F190585858"]
 
 
+def test_the_vin_of_a_tester_that_speaks_obd_is_blanked_too():
+    assert blanked("1014490201534A4E", "214641413132", can_id="7E8") == ["1014490258585858", "215858585858"]
+
+
+def test_what_follows_an_unknown_beginning_counts_as_secret():
+    assert blanked("2133313233343536", "035A01020304") == ["2158585858585858", "035A01020304"]
+    blanker = Blanker()
+    blanker.line("(1.0) can1 7BB#1035610100000102 R")
+    blanker.line("2.0 - dropped 7")
+    assert blanker.line("(3.000000) can1 7BB#2133313233343536 R").endswith("#2158585858585858 R")
+
+
 def test_every_other_answer_stays_as_it_is():
     measured = ("1035610100000102", "2103040506070809", "2203040506070809")
     assert blanked(*measured) == list(measured)
@@ -86,6 +102,15 @@ def test_every_other_answer_stays_as_it_is():
 def test_a_sample_with_a_serial_number_is_blanked_too():
     line = '1.000000 leaf says EvSample {"awake":true,"pack_serial":"230EA1234","soh_pct":91.0}'
     assert Blanker().line(line).endswith('{"awake":true,"pack_serial":"","soh_pct":91.0}')
+
+
+def test_an_identity_with_the_packs_serial_number_is_blanked_too():
+    info = DeviceInfo(
+        "leaf", DeviceKind.VEHICLE, "Leaf", "vehicle.leaf", serial='230"EA1234', version="295B0"
+    )
+    line = Blanker().line(lines.encode(Said(1.0, "leaf", "DeviceInfo", asdict(info))))
+    assert "EA1234" not in line
+    assert parse(line.encode()).events[0].sample["version"] == "295B0"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["7BB", "79A", "102"]), st.binary(max_size=8)), max_size=12))
