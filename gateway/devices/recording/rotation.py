@@ -1,5 +1,6 @@
 """Files of bounded size: when one is full the next begins with what a reader has to know, and the oldest goes."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,8 +17,8 @@ SMALLEST_BYTES = 64 << 10
 class RotatingFiles:
     """Takes lines; keeps at most about ``max_bytes`` in ``folder``. Raises Unreachable when the disk says no.
 
-    What a reader has to know are the header, the wires' names, who the devices are, and the newest answer to each question
-    that was asked of a register, because nameplates are read only once.
+    What a reader has to know are the header, the wires' names, who the devices are, what chargers hear of their cars, and
+    the newest answer to each question that was asked of a register, because nameplates are read only once.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -51,9 +52,9 @@ class RotatingFiles:
 
     def close(self) -> None:
         """Finish the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            self._tried(file.close)
 
     def flush(self) -> None:
         """Let others see what was written."""
@@ -70,7 +71,7 @@ class RotatingFiles:
         if len(words) < 3 or words[0].startswith("("):
             return
         _, _, verb, *more = words
-        if verb == "is" or (verb == "says" and more[0] == "DeviceInfo"):
+        if verb in {"is", "hears"} or (verb == "says" and more[:1] == ["DeviceInfo"]):
             self._known[f"{words[1]} {verb}"] = line.split(" ", 1)[1]
         elif verb in {"read", "write"} and " ! " not in line:
             self._known[" ".join(words[1 : 6 if verb == "read" else 5])] = line.split(" ", 1)[1]
@@ -79,7 +80,7 @@ class RotatingFiles:
         self.close()
         self._number += 1
         path = self._folder / f"nissan-energy-{self._stem}-{self._number:03}.log"
-        self._file = self._tried(lambda: path.open("w", encoding="utf-8"))
+        self._file = self._tried(lambda: _new(path))
         self._size = 0
         self.paths.append(path)
         while len(self.paths) > self._kept:
@@ -97,3 +98,8 @@ class RotatingFiles:
             return do()
         except OSError as error:
             raise Unreachable(f"{self._folder} cannot be written: {error.strerror}") from None
+
+
+def _new(path: Path) -> TextIO:
+    """Begin a file that only its owner reads: it tells when somebody is at home."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")

@@ -1,21 +1,25 @@
 """Recordings stay small, each file can be read alone, and the car's serial numbers are not in it."""
 
 from dataclasses import asdict
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.devices.recording import lines
 from gateway.devices.recording.blanking import Blanker
-from gateway.devices.recording.events import Exchange, Said, Wire
+from gateway.devices.recording.events import Exchange, Heard, Said, Wire
 from gateway.devices.recording.loaders import load, parse
 from gateway.devices.recording.rotation import SMALLEST_BYTES, RotatingFiles
+from gateway.faults import Unreachable
 from gateway.model import DeviceInfo, DeviceKind
 
 HEADER = '# {"gateway": "0.1.0", "devices": {}}'
 KNOWN = (
     "10.000000 mb0 is 127.0.0.1:502 unit 1",
     '10.000000 garage says DeviceInfo {"maker":"Nissan Energy"}',
+    '10.000000 garage hears {"aux_voltage_v":12.4}',
     "10.000000 mb0 read 4 20 2 = 1 2 (0.5 ms)",
     "10.100000 mb0 read 4 20 2 = 1 3 (0.5 ms)",
     "10.200000 mb0 write 16 0 = 2 4100 150 (0.5 ms)",
@@ -51,6 +55,7 @@ def test_each_file_begins_with_what_a_reader_has_to_know(tmp_path):
     assert second.header["gateway"] == "0.1.0"
     assert isinstance(second.events[0], Wire)
     assert isinstance(second.events[1], Said)
+    assert isinstance(second.events[2], Heard)
     assert [e.values for e in second.events if isinstance(e, Exchange)] == [(1, 3), (2, 4100, 150)]
     assert max(event.at_s for event in second.events) < 0.1
 
@@ -62,6 +67,30 @@ def test_another_run_of_the_gateway_begins_another_file(tmp_path):
         files.write(KNOWN[0])
     files.close()
     assert len(files.paths) == 2
+
+
+def test_a_recording_is_for_its_owner_alone_and_overwrites_nothing(tmp_path):
+    files = RotatingFiles(tmp_path, 1 << 20)
+    files.write(KNOWN[0])
+    files.close()
+    (path,) = files.paths
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = RotatingFiles(tmp_path, 1 << 20)
+    again._stem = files._stem
+    with pytest.raises(Unreachable, match="exists"):
+        again.write(KNOWN[0])
+
+
+def test_a_disk_that_is_full_at_the_very_end_is_told(tmp_path):
+    files = RotatingFiles(tmp_path, 1 << 20)
+    files.write(KNOWN[0])
+    files.close()
+    full = Path("/dev/full")
+    files._file = full.open("w", encoding="utf-8")
+    files.write(KNOWN[0])
+    with pytest.raises(Unreachable, match="No space"):
+        files.close()
+    files.close()
 
 
 def blanked(*frames, can_id="7BB"):
