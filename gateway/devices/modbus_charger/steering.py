@@ -197,17 +197,19 @@ def _trimmed_w(asked_w: float, look: Look, standing: Standing) -> float:
 
 
 def attuned(now: float, wish: Wish, look: Look, standing: Standing) -> Standing:
-    """Return what stands with the newest wish; what was learnt in one direction does not hold in the other."""
+    """Return what stands with the newest wish; the trim shrinks with it, lest a limit be exceeded by what more power lost.
+
+    What was learnt in one direction does not hold in the other.
+    """
     asked_w = target_w(now, wish, look, standing)
     if asked_w == standing.asked_w:
         return standing
-    return replace(
-        standing, asked_w=asked_w, trim_w=standing.trim_w if asked_w * standing.asked_w > 0 else 0.0
-    )
+    part = min(1.0, asked_w / standing.asked_w) if asked_w * standing.asked_w > 0 else 0.0
+    return replace(standing, asked_w=asked_w, trim_w=float(int(standing.trim_w * part)))
 
 
 def _learnt(look: Look, standing: Standing, make: Make) -> Standing:
-    """Raise or lower the trim by most of what flows too little or too much, once the charger has settled."""
+    """Once the charger has settled, raise the trim by most of what lacks, or take away at once what is too much."""
     order_w, most_w = standing.order_w, TRIM_AT_MOST * abs(standing.asked_w)
     settled = look.at >= standing.written_at + make.settle_s and look.state is EvseState.READY
     if not make.trims or not settled or order_w is None or look.power_w * order_w <= 0:
@@ -220,9 +222,8 @@ def _learnt(look: Look, standing: Standing, make: Make) -> Standing:
     lacking_w = abs(standing.asked_w) - abs(look.power_w)
     if abs(lacking_w) < TRIM_FROM_W:
         return standing
-    return replace(
-        standing, trim_w=float(int(min(max(standing.trim_w + TRIM_GAIN * lacking_w, 0.0), most_w)))
-    )
+    change_w = TRIM_GAIN * lacking_w if lacking_w > 0 else lacking_w
+    return replace(standing, trim_w=float(int(min(max(standing.trim_w + change_w, 0.0), most_w))))
 
 
 def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:

@@ -210,6 +210,21 @@ def test_the_trim_ends_with_the_window_and_with_the_direction():
     assert (turned.asked_w, turned.trim_w) == (-2000.0, 0.0)
 
 
+@pytest.mark.parametrize("fallen_w", [700.0, 2000.0, 5900.0])
+def test_a_limit_that_comes_down_takes_the_trim_down_with_it(fallen_w):
+    stands, _ = settle(6000.0, 0.85)
+    lowered = attuned(NOW, Wish(fallen_w, engage=True, at=LATER), READY, stands)
+    assert lowered.trim_w / fallen_w <= stands.trim_w / 6000.0
+    raised = attuned(NOW, Wish(6000.0, engage=True, at=LATER), READY, lowered)
+    assert raised.trim_w == lowered.trim_w, "what less power lost is no ground to add more"
+
+
+def test_what_is_too_much_is_taken_away_in_one_step():
+    stands, _ = settle(4000.0, 0.85)
+    look = replace(READY, at=NOW + 100, power_w=stands.order_w, kept_w=stands.order_w)
+    assert seen(NOW + 100, look, stands, MAKE).trim_w == 0.0
+
+
 # ── a session ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
