@@ -60,15 +60,22 @@ class TripWatch:
 def _ended(trip: Trip, car: VehicleState, back_at: float) -> Trip | None:
     """Return the ended trip once the car has told its SoC after coming back; a count is no word of its own."""
     told = car.provenance.get("soc_pct")
-    if car.soc_pct is None or told is None or told.at < back_at or told.source is VehicleSource.ENERGY_COUNT:
+    counted = told is not None and told.source is VehicleSource.ENERGY_COUNT
+    if car.soc_pct is None or counted or not _told_since(car, "soc_pct", back_at):
         return None
     away_s = (trip.returned_at - trip.left_at).total_seconds() if trip.returned_at else 0.0
     used_pct = trip.left_soc_pct - car.soc_pct
     known = car.capacity_wh is not None and away_s >= SHORTEST_S
-    left_km, back_km = trip.left_odometer_km, car.odometer_km
+    left_km = trip.left_odometer_km
+    back_km = car.odometer_km if _told_since(car, "odometer_km", back_at) else None
     return replace(
         trip,
         returned_soc_pct=car.soc_pct,
         energy_wh=used_pct / 100.0 * car.capacity_wh if known and car.capacity_wh else None,
         distance_km=None if left_km is None or back_km is None else back_km - left_km,
     )
+
+
+def _told_since(car: VehicleState, name: str, at: float) -> bool:
+    told = car.provenance.get(name)
+    return told is not None and told.at >= at

@@ -13,8 +13,21 @@ from gateway.model import Provenance, Snapshot, VehicleSource, VehicleState, Wis
 START = datetime(2026, 11, 2, 7, 0, tzinfo=UTC)
 
 
-def seen(at, plugged, soc_pct, *, told_at=None, source=VehicleSource.CHADEMO, km=None, capacity_wh=36_000.0):
-    told = {"soc_pct": Provenance(source, at if told_at is None else told_at)}
+def seen(
+    at,
+    plugged,
+    soc_pct,
+    *,
+    told_at=None,
+    source=VehicleSource.CHADEMO,
+    km=None,
+    km_at=None,
+    capacity_wh=36_000.0,
+):
+    told = {
+        "soc_pct": Provenance(source, at if told_at is None else told_at),
+        "odometer_km": Provenance(VehicleSource.EV_CAN, at if km_at is None else km_at),
+    }
     car = VehicleState("garage", plugged, soc_pct, capacity_wh=capacity_wh, odometer_km=km, provenance=told)
     utc = START + timedelta(seconds=at)
     return Snapshot(at, utc, {}, {}, {}, {}, Wishes(), {}, vehicles={"garage": car})
@@ -39,6 +52,15 @@ def test_the_energy_of_a_trip_is_what_the_state_of_charge_lost():
     assert (left.left_at, left.energy_wh) == (START + timedelta(seconds=10), None)
     assert back.energy_wh == pytest.approx(9000.0)
     assert (back.returned_at, back.distance_km) == (START + timedelta(seconds=7200), 62.0)
+
+
+def test_an_odometer_that_was_last_told_before_the_trip_says_nothing_of_it():
+    _, trips = watched(
+        seen(0, True, 80.0, km=1000.0),
+        seen(10, False, 80.0, km=1000.0),
+        seen(7200, True, 55.0, km=1000.0, km_at=0),
+    )
+    assert (trips[-1].energy_wh, trips[-1].distance_km) == (pytest.approx(9000.0), None)
 
 
 def test_a_car_charged_elsewhere_comes_back_with_more():
