@@ -17,6 +17,8 @@ RESTART_S = 10.0
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
 CHANGE_W = 10.0
 """A smaller increase is not worth a write."""
+BEGIN_SHARE = 1.25
+"""So much of what a charger can do at all must be wished before it begins, lest a wish at its edge start and stop it."""
 LESSEN_AFTER_S = 1.5
 REACT_S = 0.5
 """Whoever wishes has seen the newest sample after this, even when no new wish comes."""
@@ -161,6 +163,9 @@ def target_w(now: float, wish: Wish, look: Look, standing: Standing) -> float:
     least_w = 0.0 if standing.refusal else -look.discharge_max_w
     power_w = float(int(min(max(wish.power_w, least_w), look.charge_max_w)))
     needed_w = look.least_charge_w if power_w > 0 else look.least_discharge_w
+    most_w = look.charge_max_w if power_w > 0 else look.discharge_max_w
+    if standing.asked_w * power_w <= 0:
+        needed_w = max(needed_w, min(BEGIN_SHARE * needed_w, most_w))
     return power_w if abs(power_w) >= needed_w else 0.0
 
 

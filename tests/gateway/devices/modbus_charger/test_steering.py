@@ -169,6 +169,25 @@ def test_a_few_watts_more_are_not_worth_a_write_and_a_watt_less_is(before_w, wri
     assert (what is Act.ORDER) is written
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_wish_at_the_edge_of_what_the_charger_can_do_does_not_start_and_stop_it(sign):
+    stands, flows = HELD, []
+    for step in range(100):
+        wish = Wish(sign * (690.0 + (40.0 if step % 2 else -40.0)), engage=True, at=LATER)
+        stands = attuned(NOW, wish, READY, stands)
+        flows.append(stands.asked_w)
+    assert set(flows) == {0.0}
+    begun = attuned(NOW, Wish(sign * 863.0, engage=True, at=LATER), READY, stands)
+    assert begun.asked_w == sign * 863.0
+    assert attuned(NOW, Wish(sign * 700.0, engage=True, at=LATER), READY, begun).asked_w == sign * 700.0
+    assert attuned(NOW, Wish(sign * 689.0, engage=True, at=LATER), READY, begun).asked_w == 0.0
+
+
+def test_a_window_that_is_hardly_wider_than_the_least_is_used():
+    narrow = replace(READY, charge_max_w=700.0)
+    assert target_w(NOW, Wish(5000.0, engage=True), narrow, HELD) == 700.0
+
+
 # ── the trim ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
