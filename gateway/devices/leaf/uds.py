@@ -1,7 +1,7 @@
 """What can be asked of the car's control units, how often, and what the answers mean (reference/can.md 2). Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.devices.leaf.quantities import Car, Quantity
 from gateway.devices.leaf.signals import ALL, Bits, Signal
@@ -9,12 +9,12 @@ from gateway.faults import Malformed, Refused
 
 POSITIVE = 0x40
 NEGATIVE, PENDING = 0x7F, 0x78
-LIVE_FOR = 3
+LIVE_FOR, LIVE_AT_MOST_S = 3, 900.0
 """A value that moves is kept for three intervals of its question under current; what ages in weeks for two days."""
 SETTLED_S = 2 * 86_400.0
 SETTLED = frozenset({
     Quantity.SOH_PCT, Quantity.HX_PCT, Quantity.CAPACITY_AH, Quantity.QUICK_CHARGES, Quantity.AC_CHARGES,
-    Quantity.LBC_QUICK_CHARGES, Quantity.LBC_AC_CHARGES, Quantity.ODOMETER_KM,
+    Quantity.LBC_QUICK_CHARGES, Quantity.LBC_AC_CHARGES,
 })  # fmt: skip
 
 CELLS = 96
@@ -182,9 +182,8 @@ class Query:
         if not payload.startswith(expected):
             raise Malformed(f"{payload[:4].hex(' ')} is no answer to {self.request.hex(' ')}")
         told = self.decode(payload[len(expected) :])
-        return Answer(
-            told.values, told.group_01_bytes, told.pack_serial, told.pack_part, LIVE_FOR * self.charging_s
-        )
+        live_s = min(LIVE_FOR * self.charging_s, LIVE_AT_MOST_S)
+        return replace(told, live_s=live_s)
 
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -206,7 +205,6 @@ QUERIES = (
     ),
     Query(LBC, b"\x21\x83", lambda data: Answer(pack_part=_text(data)), DAY, DAY),
     Query(LBC, b"\x21\x84", lambda data: Answer(pack_serial=_text(data)), DAY, DAY),
-    Query(VCM, b"\x22\x11\x03", _of(_number(Quantity.AUX_VOLTAGE_V, 0, 1, 0.08)), 10 * MINUTE, HOUR),
     Query(VCM, b"\x22\x12\x34", _of(_number(Quantity.PLUG, 0, 1)), MINUTE, HOUR),
     Query(VCM, b"\x22\x11\x4e", _of(_number(Quantity.CHARGE_MODE, 0, 1)), MINUTE, HOUR),
     Query(VCM, b"\x22\x11\x5d", _of(_number(Quantity.OUTSIDE_C, 0, 1, 0.5, -40)), HOUR, HOUR),

@@ -85,7 +85,6 @@ def test_the_other_items():
         Quantity.LBC_QUICK_CHARGES: 32,
     }
     assert told(LBC, "2184", b"230VH 3NK1000\x00\xff").pack_serial == "230VH3NK1000"
-    assert told(VCM, "221103", b"\x9d").values == {Quantity.AUX_VOLTAGE_V: 12.56}
     assert told(VCM, "221203", b"\xff\xff").values == {Quantity.QUICK_CHARGES: None}
     assert told(VCM, "221205", b"\x04\xd2").values == {Quantity.AC_CHARGES: 1234}
     assert told(VCM, "221234", b"\x02").values == {Quantity.PLUG: 2}
@@ -105,6 +104,8 @@ def test_what_moves_is_forgotten_sooner_than_what_ages():
     answer = STATE.answer(b"\x61\x01" + small(39, 380, 13, 900, 66, 60, 50))
     assert answer.keep_s(Quantity.AUX_VOLTAGE_V) == 90
     assert answer.keep_s(Quantity.CAPACITY_AH) > 86_400
+    odometer = query(CLUSTER, "220e01").answer(b"\x62\x0e\x01\x00\xc3\x50")
+    assert odometer.keep_s(Quantity.ODOMETER_KM) == 900, "a trip must not find the one before it"
 
 
 @given(st.sampled_from(QUERIES), st.binary(max_size=400), st.booleans())
