@@ -126,7 +126,7 @@ class Polling:
     def _received(self, query: Query, unit: Unit, data: bytes, now: float) -> Heard:
         try:
             message = receive(self._partial, data)
-            if message is None:
+            if message is None or message is self._partial:
                 return NOTHING
             self._give_up_at = now + ANSWER_S
             if isinstance(message, Partial):

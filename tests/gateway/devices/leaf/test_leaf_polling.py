@@ -62,6 +62,14 @@ def test_an_answer_of_many_frames_is_let_through_only_once():
     assert "302 bytes" in polling.problem or "300 bytes" in polling.problem
 
 
+def test_a_frame_that_is_no_part_of_the_answer_neither_repeats_a_word_nor_prolongs_the_wait():
+    polling = asked(Polling())
+    polling.heard(0x7BB, cut(state())[0], 0.1)
+    assert polling.heard(0x7BB, FLOW_CONTROL, 0.9).send is None
+    polling.question(RESTING, 1.2)
+    assert "no answer" in polling.problem
+
+
 def test_one_question_at_a_time_and_ten_seconds_between():
     polling = asked(Polling())
     assert polling.silence(RESTING, 0.5) == "waiting for an answer"
