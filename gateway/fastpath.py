@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from gateway.devices.recording.tap import Tap, tap_of
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import Acknowledgement, DeviceInfo, MeterRole, Snapshot, VehicleState, Wishes
+from gateway.model import Acknowledgement, DeviceInfo, DeviceKind, MeterRole, Snapshot, VehicleState, Wishes
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
     devices = {d.id: open_device(d.id, d.driver, d.rest) for d in config.devices.values()}
     for device in devices.values():
         _check_wiring(device.info, config.grid.phases)
+        _check_charger(device.info, devices)
     grid, *others = [n for n, d in devices.items() if d.info.role is MeterRole.GRID] or [""]
     if others:
         raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
@@ -84,6 +85,15 @@ def _check_wiring(info: DeviceInfo, phases: int) -> None:
     if info.kind.steered and not wired <= site:
         raise ConfigError(
             f"devices.{info.id}.phases: {sorted(wired)}, but [grid] has phases = {phases}; write {sorted(site)}"
+        )
+
+
+def _check_charger(info: DeviceInfo, devices: Mapping[str, Device]) -> None:
+    """Refuse a car whose charger does not exist: nothing that it tells would reach the control."""
+    charger = devices.get(info.charger)
+    if info.charger and (charger is None or charger.info.kind is not DeviceKind.EVSE):
+        raise ConfigError(
+            f"devices.{info.id}.charger: no charger {info.charger!r} here; write the id of an evse device"
         )
 
 

@@ -83,6 +83,19 @@ def test_a_second_grid_meter_is_refused():
         fastpath.open_devices(wired(3, grid=METER, cellar=METER))
 
 
+LEAF = {"driver": "vehicle.leaf", "name": "Leaf", "can_interface": "slcan", "can_channel": "/dev/x"}
+
+
+def test_a_car_that_belongs_to_no_charger_of_the_site_is_refused():
+    with pytest.raises(ConfigError, match=r"devices\.leaf\.charger: no charger 'garge'"):
+        fastpath.open_devices(wired(1, leaf={**LEAF, "charger": "garge"}))
+    with pytest.raises(ConfigError, match=r"devices\.leaf\.charger: no charger 'battery'"):
+        fastpath.open_devices(
+            wired(1, leaf={**LEAF, "charger": "battery"}, battery={**BATTERY, "phases": [1]})
+        )
+    assert fastpath.open_devices(wired(1, leaf=LEAF))
+
+
 class Failing:
     """A driver that fails by mistake on its first run."""
 
