@@ -32,6 +32,8 @@ from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoi
 LOGGER = logging.getLogger(__name__)
 
 MOVING_POLL_S = 0.5
+FORGOTTEN_AFTER_S = 60.0
+"""After a longer silence nobody answers for the car's state of charge: it may be another car."""
 LEAVE_AFTER_S = 30.0
 """An expired setpoint means 0 W at once, and handing the charger back after this."""
 LEAST_WAIT_S = 0.001
@@ -134,6 +136,7 @@ class ModbusCharger:
         if self._begun_at is not None:
             self._passing_until = now + self._make.restart_s
         self._begun_at = now
+        watched = self._look is not None and now - self._look.at <= FORGOTTEN_AFTER_S
         self._look, self._following = None, Following()
         self._stand(
             replace(
@@ -143,6 +146,7 @@ class ModbusCharger:
                 session=found.running and self._standing.session,
                 order_w=0.0,
                 seeking_since=None,
+                soc_known=watched and self._standing.soc_known,
             )
         )
         self.info = replace(

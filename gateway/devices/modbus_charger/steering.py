@@ -8,6 +8,8 @@ from gateway.model import EvseState
 SEEK_W = 1.0
 """Too little to flow, enough for a charger to talk to the car about its state of charge."""
 SEEK_S = 60.0
+SEEK_AGAIN_S, SOC_LASTS_S = 900.0, 6 * 3600.0
+"""Without a state of charge the house may not use the car, so it is sought again when it was not told, or long ago."""
 REFUSED_AFTER_S = 20.0
 FLOWS_W = 100.0
 REFUSAL_S = YIELD_S = 3600.0
@@ -119,6 +121,7 @@ class Standing:
     written_at: float = float("-inf")
     seeking_since: float | None = None
     soc_known: bool = False
+    soc_at: float = float("-inf")
     dry_since: float | None = None
     refusal: str = ""
     refused_at: float = 0.0
@@ -181,7 +184,7 @@ def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) ->
     if before_w is None or wish.power_w == 0.0:
         return Act.ORDER, power_w
     grows_w = abs(power_w) - abs(before_w) if before_w * power_w >= 0 else 0.0
-    if 0 < grows_w < CHANGE_W:
+    if before_w and 0 < grows_w < CHANGE_W:
         return Act.WAIT, float("inf")
     settles_at = standing.written_at + make.settle_s
     if grows_w <= 0 and now >= settles_at:
@@ -290,13 +293,27 @@ def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
             refusal="",
             yielded="",
         )
-    if look.soc_pct is not None:
-        standing = replace(standing, soc_known=True)
+    standing = _sought(now, look, standing, make)
     if standing.held:
         standing = _disturbed(now, look, standing)
     if standing.session and look.resting and standing.order_w and now > standing.written_at + RESTART_S:
         standing = replace(standing, session=False)
     return _watched(now, look, _learnt(look, standing, make), make)
+
+
+def _sought(now: float, look: Look, standing: Standing, make: Make) -> Standing:
+    """Note that the state of charge is told; begin to seek it anew in a session that has long been without, at 0 W."""
+    if look.soc_pct is not None:
+        return replace(standing, soc_known=True, soc_at=now)
+    if standing.soc_known and now >= standing.soc_at + SOC_LASTS_S:
+        standing = replace(standing, soc_known=False, seeking_since=None)
+    since = float("-inf") if standing.seeking_since is None else standing.seeking_since
+    due = make.seeks_soc and not standing.soc_known and now >= since + SEEK_AGAIN_S
+    return (
+        replace(standing, seeking_since=now)
+        if due and standing.session and not standing.order_w
+        else standing
+    )
 
 
 def _pardoned(now: float, standing: Standing) -> Standing:

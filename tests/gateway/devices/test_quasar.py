@@ -104,6 +104,26 @@ async def test_a_wandering_wish_is_written_once_the_charger_has_settled(house):
     assert len(house.writes(since)) <= 5
 
 
+@on_paper("quasar", soc_pct=0.0)
+async def test_a_state_of_charge_that_was_not_to_be_had_is_sought_again_in_a_quarter_of_an_hour(house):
+    house.wish = 0.0
+    await house.until(lambda: house.last.state is EvseState.READY, 70)
+    house.pack.soc_pct = 62.0
+    await house.until(lambda: house.last.vehicle.soc_pct == 62.0, 920)
+    await house.until(lambda: house.last.state is EvseState.READY and house.kept(POWER) == 0, 5)
+
+
+@on_paper("quasar")
+async def test_after_a_long_silence_the_state_of_charge_is_sought_again(house):
+    await house.flow(-2000.0)
+    house.wish = 0.0
+    house.unit.silent = True
+    await asyncio.sleep(120)
+    house.unit.silent = False
+    since = house.now
+    await house.until(lambda: house.last.at > since and house.last.vehicle.soc_pct is not None, 60)
+
+
 @pytest.mark.parametrize("power_w", [7400.0, -7400.0])
 def test_stop_takes_the_current_away_within_five_seconds(power_w):
     @on_paper("quasar")

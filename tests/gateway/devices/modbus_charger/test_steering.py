@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from gateway.devices.modbus_charger.steering import (
     REFUSED_AFTER_S,
+    SEEK_AGAIN_S,
     SEEK_S,
     SEEK_W,
+    SOC_LASTS_S,
     Act,
     Look,
     Make,
@@ -30,7 +32,7 @@ from gateway.model import EvseState
 NOW = 1000.0
 MAKE = Make(settle_s=2.5, least_share=0.75, starts_sessions=True, seeks_soc=True, trims=True, restart_s=300.0)
 READY = Look(NOW, EvseState.READY, 0.0, 7400.0, 7400.0, 0.0, least_charge_w=690.0, least_discharge_w=690.0)
-HELD = Standing(remote=True, held=True, session=True, soc_known=True)
+HELD = Standing(remote=True, held=True, session=True, soc_known=True, soc_at=NOW)
 FREE = Standing()
 LOST = replace(HELD, order_w=None)
 LATER = 1e9
@@ -258,6 +260,26 @@ def test_an_unknown_charge_is_sought_for_a_minute_once_per_session():
     assert act(ASKS, standing=again, now=NOW + SEEK_S) == (Act.START, 0.0)
     told = replace(READY, at=NOW + 5, soc_pct=50.0, kept_w=SEEK_W)
     assert act(ASKS, told, seen(NOW + 5, told, stands, MAKE), NOW + 5) == (Act.ORDER, 2000.0)
+
+
+BLIND = replace(HELD, soc_known=False, seeking_since=NOW)
+
+
+def test_a_charge_that_was_not_to_be_had_is_sought_again_while_nothing_flows():
+    late = NOW + SEEK_AGAIN_S
+    assert not seen(late - 1, READY, BLIND, MAKE).seeking(late - 1)
+    assert seen(late, READY, BLIND, MAKE).seeking(late)
+    flowing = replace(BLIND, order_w=2000.0)
+    assert not seen(late, replace(READY, kept_w=2000.0, power_w=1900.0), flowing, MAKE).seeking(late)
+    assert not seen(late, READY, replace(BLIND, session=False), MAKE).seeking(late)
+    assert not seen(late, READY, BLIND, replace(MAKE, seeks_soc=False)).seeking(late)
+
+
+def test_a_charge_that_was_told_hours_ago_is_sought_again():
+    told = seen(NOW, replace(READY, soc_pct=62.0), BLIND, MAKE)
+    late = NOW + SOC_LASTS_S
+    assert seen(late - 1, READY, told, MAKE).soc_known
+    assert seen(late, READY, told, MAKE).seeking(late)
 
 
 def test_a_session_that_the_charger_has_ended_is_begun_again_after_a_while():
