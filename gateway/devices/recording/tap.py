@@ -42,6 +42,8 @@ SOCKET = "recorder.sock"
 LOOK_S = 1.0
 FLUSH_S = 0.05
 DATAGRAM_BYTES = 32_000
+MOST_REMEMBERED = 2000
+"""A site asks a few hundred questions; a forged sender of datagrams could otherwise fill the memory."""
 ECHONET_QUESTION = slice(4, 13)
 """From the objects to the first property: answers that agree in these answer the same question."""
 
@@ -86,11 +88,15 @@ class Tap(Wires):
     @override
     def tell(self, event: Event) -> None:
         if isinstance(event, Exchange) and not event.error:
-            self._known[event.wire, event.function, event.address, event.count] = event
+            self._remember((event.wire, event.function, event.address, event.count), event)
         elif isinstance(event, Datagram) and not event.sent:
-            self._known[event.wire, len(event.data), event.data[ECHONET_QUESTION]] = event
+            self._remember((event.wire, len(event.data), event.data[ECHONET_QUESTION]), event)
         if self.observed:
             self._lines.append(lines.encode(event, self._zero_s))
+
+    def _remember(self, question: object, answer: Exchange | Datagram) -> None:
+        if question in self._known or len(self._known) < MOST_REMEMBERED:
+            self._known[question] = answer
 
     def sink(self, device: str, sink: Sink) -> Sink:
         """Return a sink that tells what passes through it."""

@@ -7,9 +7,19 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.devices.recording import lines
-from gateway.devices.recording.events import Dropped, Exchange, Fault, Frame, Said, Turn, Wanted, Wire
+from gateway.devices.recording.events import (
+    Datagram,
+    Dropped,
+    Exchange,
+    Fault,
+    Frame,
+    Said,
+    Turn,
+    Wanted,
+    Wire,
+)
 from gateway.devices.recording.loaders import parse
-from gateway.devices.recording.tap import SOCKET, Tap
+from gateway.devices.recording.tap import MOST_REMEMBERED, SOCKET, Tap
 from gateway.faults import FaultCode
 from gateway.model import EvseSample, EvseState, Reason, Rung, Setpoint
 from tests.gateway.devices.slot import Slot
@@ -51,6 +61,16 @@ async def test_nobody_listens_and_nothing_is_kept(tmp_path):
     tap.tell(Frame(1.0, "can0", 0x102, b"\x01"))
     assert not tap.observed
     assert not tap._lines
+
+
+async def test_what_is_remembered_is_bounded_whatever_comes_over_the_network(tmp_path):
+    tap = Tap(tmp_path / SOCKET, {})
+    for n in range(2 * MOST_REMEMBERED):
+        tap.tell(Datagram(1.0, "udp0", "10.0.0.9", n.to_bytes(13)))
+    tap.tell(Datagram(2.0, "udp0", "10.0.0.9", (0).to_bytes(13)))
+    known = list(tap._known.values())
+    assert len(known) == MOST_REMEMBERED
+    assert known[0].at_s == 2.0, "what is known is renewed"
 
 
 async def test_a_recorder_learns_first_who_there_is_and_what_is_known(tmp_path, quick):
