@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from gateway.commissioning.report import Result, as_json, as_markdown, as_text
 from gateway.commissioning.rig import Ask, Say
 from gateway.config import SiteConfig
 from gateway.devices import Device
+from gateway.devices.clock import monotonic
 from gateway.fastpath import open_devices, sole_master
 from gateway.faults import FAULTS, ConfigError, FaultCode, Malformed
 from gateway.model import DeviceId, Snapshot
@@ -83,7 +83,7 @@ async def _listen(
                     for name, device in devices.items():
                         tasks.create_task(device.run(state.slot(name)))
     cards = {name: d.card for name, d in devices.items()}
-    return replace(state.snapshot(time.monotonic()), cards=cards), devices
+    return replace(state.snapshot(monotonic()), cards=cards), devices
 
 
 def _result(

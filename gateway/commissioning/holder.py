@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.commissioning.rig import Rig, rig
@@ -18,23 +19,14 @@ from gateway.config import load
 LOOK_S = 0.2
 
 
-async def hold(site: Path, device: str, power_w: float) -> None:
-    """Hold until told to stop, then release."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-
-    def look() -> None:
-        if not os.read(0, 1):
-            loop.remove_reader(0)
-            stop.set()
-
-    loop.add_reader(0, look)
+async def hold(
+    site: Path, device: str, power_w: float, stop: asyncio.Event, tell: Callable[[float | None], None]
+) -> None:
+    """Hold, telling at each look what flows, until ``stop`` is set; then release."""
     async with rig(load(site), lambda info: info.id == device, guarded=False) as bench:
         bench.order(device, 0.0)
         while not stop.is_set():
-            _tell(bench, device)
+            tell(bench.power_w(device))
             if _able(bench, device):
                 bench.order(device, power_w)
             await bench.until(stop.is_set, LOOK_S)
@@ -46,10 +38,30 @@ def _able(bench: Rig, device: str) -> bool:
     return sample is not None and sample.charge_max_w > 0
 
 
-def _tell(bench: Rig, device: str) -> None:
-    print(json.dumps({"power_w": bench.power_w(device)}), flush=True)  # noqa: T201 - the parent reads it
+def _stopped() -> asyncio.Event:
+    """Return what is set once this process is told to stop, or nobody is left to tell it."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+
+    def look() -> None:
+        if not os.read(0, 1):
+            loop.remove_reader(0)
+            stop.set()
+
+    loop.add_reader(0, look)
+    return stop
+
+
+async def main(site: Path, device: str, power_w: float) -> None:
+    """Hold as a process of its own."""
+
+    def tell(flows_w: float | None) -> None:
+        print(json.dumps({"power_w": flows_w}), flush=True)  # noqa: T201 - the parent reads it
+
+    await hold(site, device, power_w, _stopped(), tell)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
-    asyncio.run(hold(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import cast
 
 from gateway.commissioning.judging import PhaseWatts
 from gateway.config import SiteConfig
 from gateway.devices import Actuator, Device
+from gateway.devices.clock import monotonic
 from gateway.fastpath import open_devices
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -59,7 +59,7 @@ class Rig:
 
     def snapshot(self) -> Snapshot:
         """Return what is known now."""
-        return self._state.snapshot(time.monotonic())
+        return self._state.snapshot(monotonic())
 
     def info(self, device: DeviceId) -> DeviceInfo:
         """Return a device as it has told of itself."""
@@ -94,8 +94,8 @@ class Rig:
 
     async def mean_w(self, seconds: float) -> PhaseWatts | None:
         """Return the mean of ``house_w`` over new samples; None when the meter fell silent."""
-        ends_at, seen = time.monotonic() + seconds, dict[float, PhaseWatts]()
-        while time.monotonic() < ends_at:
+        ends_at, seen = monotonic() + seconds, dict[float, PhaseWatts]()
+        while monotonic() < ends_at:
             if (now := self.house_w()) is None:
                 return None
             seen[now[0]] = now[1]
@@ -106,9 +106,9 @@ class Rig:
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until ``condition`` holds, for ``seconds`` at most; tell whether it does."""
-        ends_at = time.monotonic() + seconds
+        ends_at = monotonic() + seconds
         while not condition():
-            if time.monotonic() > ends_at:
+            if monotonic() > ends_at:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
@@ -156,7 +156,7 @@ class Rig:
             self._apply(device, power_w, engage=True)
 
     def _apply(self, device: DeviceId, power_w: float, *, engage: bool) -> None:
-        expires_at = time.monotonic() + LEASE_S
+        expires_at = monotonic() + LEASE_S
         setpoint = Setpoint(device, power_w, expires_at, WHY, engage=engage)
         cast(Actuator, self._devices[device]).apply(setpoint)
 

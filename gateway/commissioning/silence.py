@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from gateway.commissioning.judging import (
 from gateway.commissioning.rig import Rig, Say, rig
 from gateway.commissioning.stepping import Pace
 from gateway.config import SiteConfig
+from gateway.devices.clock import monotonic
 from gateway.model import DeviceId, DeviceInfo, FailSafeCard
 from gateway.supply.findings import Verdict
 
@@ -112,8 +112,8 @@ class _Trial:
             raise _DisturbedError("its phase is close to its fuse")
 
     async def _watch(self, threshold_w: float, longest_s: float) -> float | None:
-        began_at, fall = time.monotonic(), Fall(threshold_w)
-        while time.monotonic() - began_at < longest_s:
+        began_at, fall = monotonic(), Fall(threshold_w)
+        while monotonic() - began_at < longest_s:
             if (now := self._bench.house_w()) is not None:
                 fall = fall.after(now[0], self._mine(now[1]))
                 if fall.settled(now[0]) and fall.below_since is not None:

@@ -1,11 +1,11 @@
 """Sign, phase and size: a small step of a device must show on the grid meter; three times, against the house's own noise."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.commissioning.judging import Judgement, PhaseWatts, Step, judge_lines, judge_steps, named
 from gateway.commissioning.rig import Ask, Rig, Say
+from gateway.devices.clock import monotonic
 from gateway.fastpath import DISCHARGE_AT_MOST_S
 from gateway.faults import FaultCode
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseState
@@ -171,10 +171,10 @@ async def _open_session(trial: Trial) -> dict[Check, Judgement]:
         return {Check.WIRING_PROOF: _no_room("no car is plugged in", "plug_in")}
     trial.say("    waking the car …")
     rig.order(device, 0.0)
-    began_at = time.monotonic()
+    began_at = monotonic()
     await rig.until(lambda: state() in {EvseState.READY, EvseState.FAULT}, SESSION_S)
     if state() is EvseState.READY:
-        trial.say(f"    ready after {time.monotonic() - began_at:.0f} s")
+        trial.say(f"    ready after {monotonic() - began_at:.0f} s")
         return {}
     sample = rig.snapshot().evses.get(device)
     cause = (sample.stop_cause if sample else "") or "it never became ready"
@@ -199,9 +199,9 @@ async def _emergency_stop(trial: Trial) -> Judgement:
         return judge_lines("", None, 0.0)
     trial.say(f"    current flows: press the emergency stop within {STOP_PATIENCE_S:.0f} s")
     pressed = await rig.until(lambda: rig.raised(FaultCode.DEVICE_FAULT, device), STOP_PATIENCE_S)
-    seen_at = time.monotonic()
+    seen_at = monotonic()
     ended = pressed and await rig.until(lambda: (rig.power_w(device) or 0.0) < STILL_W, RISE_S)
-    stop_s = time.monotonic() - seen_at if ended else None
+    stop_s = monotonic() - seen_at if ended else None
     rig.let_go(device)
     if pressed:
         await trial.ask("    Seen. Release the emergency stop, then press Enter. ")

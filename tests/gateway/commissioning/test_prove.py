@@ -10,6 +10,7 @@ from gateway.commissioning.prove import Wanted
 from gateway.config import load
 from gateway.fastpath import sole_master
 from gateway.faults import ConfigError
+from tests.gateway.commissioning.indoors import indoors
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +25,7 @@ async def at_rest(bench):
     assert not truth["pilot"]["d2"]
 
 
+@indoors
 async def test_a_battery_that_is_right_is_proven_and_nothing_is_left_commanded(bench):
     assert await bench.prove("battery") == 0
     assert bench.proof("battery", "wiring_proof") == ("pass", "wiring_right")
@@ -35,6 +37,7 @@ async def test_a_battery_that_is_right_is_proven_and_nothing_is_left_commanded(b
     assert "Grid meter (grid): passed" in report
 
 
+@indoors
 async def test_a_meter_mounted_the_wrong_way_round_is_found(bench):
     await bench.do("meter_flip", on=True)
     assert await bench.prove("battery") == 1
@@ -44,6 +47,7 @@ async def test_a_meter_mounted_the_wrong_way_round_is_found(bench):
     await at_rest(bench)
 
 
+@indoors
 async def test_a_battery_on_another_phase_than_configured_is_found(bench):
     bench.rewrite("phases = [2]", "phases = [3]")
     assert await bench.prove("battery") == 1
@@ -51,9 +55,10 @@ async def test_a_battery_on_another_phase_than_configured_is_found(bench):
     assert "showed on L2, configured is L3" in "\n".join(bench.said)
 
 
-async def test_a_timer_that_does_nothing_is_found_by_its_trial_and_by_silence(bench, monkeypatch):
-    monkeypatch.setattr("gateway.commissioning.silence.NO_CARD_S", 6.0)
-    monkeypatch.setattr("gateway.commissioning.silence.GRACE_S", 2.0)
+@indoors
+async def test_a_timer_that_does_nothing_is_found_by_its_trial_and_by_silence(bench):
+    bench.patch.setattr("gateway.commissioning.silence.NO_CARD_S", 6.0)
+    bench.patch.setattr("gateway.commissioning.silence.GRACE_S", 2.0)
     await bench.do("revert_works", on=False)
     assert await bench.prove("battery") == 1
     assert bench.proof("battery", "timer_proof") == ("fail", "timer_dead")
@@ -61,6 +66,7 @@ async def test_a_timer_that_does_nothing_is_found_by_its_trial_and_by_silence(be
     await at_rest(bench)
 
 
+@indoors
 async def test_a_charger_that_is_right_is_proven_with_its_pilot_lines_and_its_emergency_stop(bench):
     pressed = asyncio.Event()
 
@@ -81,7 +87,7 @@ async def test_a_charger_that_is_right_is_proven_with_its_pilot_lines_and_its_em
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(press())
-        assert await bench.prove("garage", ask=person, agreed=False) == 0
+        assert await bench.prove("garage", ask=person) == 0
     assert bench.proof("garage", "wiring_proof") == ("pass", "wiring_right")
     assert bench.proof("garage", "lines_proof") == ("pass", "lines_right")
     assert bench.proof("garage", "fail_safe_proof") == ("pass", "fail_safe_holds")
@@ -90,6 +96,7 @@ async def test_a_charger_that_is_right_is_proven_with_its_pilot_lines_and_its_em
     await at_rest(bench)
 
 
+@indoors
 async def test_a_converter_whose_lease_does_nothing_is_found(bench):
     await bench.do("converter_lease", on=False)
     assert await bench.prove("garage") == 1
@@ -98,6 +105,7 @@ async def test_a_converter_whose_lease_does_nothing_is_found(bench):
     await at_rest(bench)
 
 
+@indoors
 async def test_without_a_car_nothing_is_said_of_the_charger(bench):
     await bench.do("unplug")
     assert await bench.prove("garage") == 0
@@ -105,6 +113,7 @@ async def test_without_a_car_nothing_is_said_of_the_charger(bench):
     await at_rest(bench)
 
 
+@indoors
 async def test_a_meter_that_falls_silent_leaves_it_unknown_and_the_device_at_rest(bench):
     async def silence():
         while not any("ordering" in line for line in bench.said):
@@ -119,6 +128,7 @@ async def test_a_meter_that_falls_silent_leaves_it_unknown_and_the_device_at_res
     await at_rest(bench)
 
 
+@indoors
 async def test_interrupted_everything_is_brought_back_to_zero(bench):
     bench.rewrite("lease_s = 3", "lease_s = 30")
     async with asyncio.TaskGroup() as tasks:
@@ -130,24 +140,27 @@ async def test_interrupted_everything_is_brought_back_to_zero(bench):
     await at_rest(bench)
 
 
+@indoors
 async def test_who_does_not_say_yes_has_touched_nothing(bench):
     async def person(_question):
         return "no"
 
-    assert await bench.prove("battery", ask=person, agreed=False) == 1
+    assert await bench.prove("battery", ask=person) == 1
     assert bench.said[-1] == "Nothing was touched."
     assert not (bench.folder / "state/commissioning.json").exists()
 
 
-async def test_a_running_gateway_is_not_disturbed(bench, monkeypatch):
-    monkeypatch.setattr("gateway.fastpath.HANDOVER_S", 0.2)
+@indoors
+async def test_a_running_gateway_is_not_disturbed(bench):
+    bench.patch.setattr("gateway.fastpath.HANDOVER_S", 0.2)
     config = load(bench.site)
     async with sole_master(config):
         with pytest.raises(ConfigError, match="another gateway"):
             await bench.prove("battery")
 
 
-async def test_the_report_is_for_people_programs_and_the_installers_file(bench, capsys):
+@indoors
+async def test_the_report_is_for_people_programs_and_the_installers_file(bench):
     config, pack = load(bench.site), bench.folder / "pack.md"
     said = []
     request = Request(listen_s=2.0, as_json=True, report=pack)
@@ -159,6 +172,7 @@ async def test_the_report_is_for_people_programs_and_the_installers_file(bench, 
     assert "- [ ] certificate of xStorage" in pack.read_text()
 
 
+@indoors
 async def test_an_unknown_device_is_named_before_anything_is_touched(bench):
     with pytest.raises(ConfigError, match="--device attic: write one of: battery, garage"):
         await check(load(bench.site), Request(prove=Wanted(("attic",))), print, None)
