@@ -156,7 +156,7 @@ class QuasarPanel:
         left_w = signed(await self._word(POWER_W))
         remote = await self._word(CONTROL) == REMOTE
         if left_w and remote:
-            await self._put(POWER_W, 0)
+            await self.order(0.0)
         measured = await self._registers.read_all(MEASURED, MEASURED_END)
         running = remote and measured[_STATE] in _UNDER_CURRENT | {State.WAITING_FOR_CAR, State.PAUSED}
         told = await self._registers.read(FIRMWARE, PART_NUMBER_END)
@@ -220,10 +220,15 @@ class QuasarPanel:
         await self._bus.write_register(ACTION, START)
 
     async def order(self, power_w: float) -> None:
-        """Write the set-point when it is not the one that stands."""
+        """Write the set-point when it is not the one that stands; an end that it refuses is said by a stop as well."""
         wanted = round(power_w)
         if signed(await self._word(POWER_W)) != wanted:
-            await self._put(POWER_W, wanted & 0xFFFF)
+            try:
+                await self._put(POWER_W, wanted & 0xFFFF)
+            except Refused:
+                if not wanted:
+                    await self._bus.write_register(ACTION, STOP)
+                raise
         self._kept_w = wanted
 
     async def stop(self) -> None:

@@ -26,7 +26,7 @@ from gateway.devices.modbus_charger.steering import (
     refused,
     seen,
 )
-from gateway.faults import FaultCode, Malformed, Refused, Theirs
+from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoint
 
 LOGGER = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ LEAVE_AFTER_S = 30.0
 LEAST_WAIT_S = 0.001
 """Timers may fire a little early; without this, the time that is left would be waited for in circles."""
 MAKE_SAFE_S = 2.0
+SILENCE_SLACK_S = 2.0
+"""Beyond the lease, for a charger that took no end: it must see itself left alone."""
 RELEASE_S = 4.5
 ACTS: dict[Act, str] = {
     Act.TAKE: "taking control",
@@ -96,6 +98,7 @@ class ModbusCharger:
         self._newer = asyncio.Event()
         self._at_rest = asyncio.Event()
         self._released = False
+        self._unended = False
         self._begun_at: float | None = None
         self._passing_until = 0.0
         self._raised: dict[FaultCode, str] = {}
@@ -128,8 +131,18 @@ class ModbusCharger:
         return report.loss(reason, self._standing, self._make, self._options.lease_s)
 
     async def _begin(self, sink: Sink) -> None:
-        """Let the panel end what is left; then nothing is known of the charger but what it now tells."""
-        found = await self._panel.begin()
+        """Let the panel end what is left; then nothing is known of the charger but what it now tells.
+
+        Where nothing could be ended, reading would keep the charger's lease alive: only silence lets it run out.
+        """
+        if self._unended:
+            await asyncio.sleep(self._options.lease_s + SILENCE_SLACK_S)
+            self._unended = False
+        try:
+            found = await self._panel.begin()
+        except Refused:
+            self._unended = True
+            raise
         now = monotonic()
         if found.left_w:
             LOGGER.info("%s: ending %g W that were left commanded", self.info.id, found.left_w)
@@ -146,6 +159,7 @@ class ModbusCharger:
                 session=found.running and self._standing.session,
                 order_w=0.0,
                 seeking_since=None,
+                endless_since=None,
                 soc_known=watched and self._standing.soc_known,
             )
         )
@@ -219,6 +233,9 @@ class ModbusCharger:
             await self._carry_out(act, value)
         except Refused as error:
             self._stand(refused(monotonic(), act, value, self._standing, str(error)))
+            if self._standing.endless(monotonic()):
+                self._unended = True
+                raise Unreachable(f"it says no to 0 W: {error}") from None
         else:
             self._stand(done(monotonic(), act, value, self._standing))
         return None

@@ -17,6 +17,8 @@ DISTURBED_WITHIN_S = 60.0
 DISTURBED_TIMES = 2
 RESTART_S = 10.0
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
+ENDLESS_S = 3.0
+"""A charger that says no to an end for so long is left in silence, so that its lease ends what flows."""
 CHANGE_W = 10.0
 """A smaller increase is not worth a write."""
 BEGIN_SHARE = 1.25
@@ -130,11 +132,16 @@ class Standing:
     disturbed_at: tuple[float, ...] = ()
     problem: str = ""
     refused_act: tuple[Act, bool] | None = None
+    endless_since: float | None = None
     retry_at: float = 0.0
 
     def seeking(self, now: float) -> bool:
         """Tell whether the session still waits for the car's state of charge."""
         return self.seeking_since is not None and not self.soc_known and now < self.seeking_since + SEEK_S
+
+    def endless(self, now: float) -> bool:
+        """Tell whether the charger has been saying no to an end for too long."""
+        return self.endless_since is not None and now - self.endless_since >= ENDLESS_S
 
 
 def next_act(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
@@ -254,7 +261,7 @@ def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
             )
         case _:
             fresh = standing
-    return replace(fresh, problem="", refused_act=None)
+    return replace(fresh, problem="", refused_act=None, endless_since=None)
 
 
 def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) -> Standing:
@@ -266,11 +273,14 @@ def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) 
     if act is Act.ORDER and power_w < 0 and again:
         return replace(standing, order_w=None, refusal=f"{why}: {_WHAT_TO_DO}", refused_at=now)
     stands_w = None if act in {Act.ORDER, Act.START} else standing.order_w
+    ends = power_w == 0.0 and act in {Act.ORDER, Act.STOP, Act.GIVE_BACK}
+    since = now if standing.endless_since is None else standing.endless_since
     return replace(
         standing,
         order_w=stands_w,
         problem=f"{act.replace('_', ' ')}: {why}",
         refused_act=(act, power_w == 0.0),
+        endless_since=since if ends else standing.endless_since,
         retry_at=now + (RETRY_S if power_w else RETRY_ZERO_S),
     )
 

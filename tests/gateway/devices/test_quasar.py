@@ -140,6 +140,43 @@ def test_stop_takes_the_current_away_within_five_seconds(power_w):
 
 
 @on_paper("quasar")
+async def test_a_set_point_that_cannot_be_written_does_not_keep_the_charger_from_being_stopped(house):
+    await house.flow(-3000.0)
+    house.bus.no = lambda address, values: address == POWER
+    house.wish, house.engage = 0.0, False
+    assert await house.until(lambda: abs(house.truth.current_a) <= 1, 5) < 5
+
+
+@pytest.mark.parametrize("charger", ["quasar", "bidipro"])
+def test_a_charger_that_takes_no_end_is_left_in_silence_until_its_lease_ends(charger):
+    @on_paper(charger)
+    async def story(house):
+        await house.flow(-3000.0)
+        await asyncio.sleep(10)
+        house.bus.no = lambda address, values: True
+        house.wish = 0.0
+        took_s = await house.until(lambda: abs(house.truth.current_a) <= 1, 60)
+        assert took_s < 60
+        assert FaultCode.DEVICE_UNREACHABLE in house.faults
+        assert "0 W" in house.faults[FaultCode.DEVICE_UNREACHABLE]
+        house.bus.no = lambda address, values: False
+        house.wish = -3000.0
+        await house.until(lambda: house.truth.ac_w < -2500, 90)
+        assert house.faults == {}
+
+    story()
+
+
+@on_paper("quasar")
+async def test_what_a_predecessor_left_and_cannot_be_ended_is_left_in_silence_as_well(house):
+    await house.flow(-3000.0)
+    await house.die()
+    house.start()
+    house.bus.no = lambda address, values: True
+    await house.until(lambda: abs(house.truth.current_a) <= 1, 60)
+
+
+@on_paper("quasar")
 async def test_a_pause_outlives_unplugging_and_ends_with_the_next_wish(house):
     await house.flow(3000.0)
     house.wish, house.engage = 0.0, False
