@@ -218,6 +218,12 @@ class BidiproPanel:
         if await self._long(at) != wanted:
             await self._bus.write_and_verify(at, words_of(wanted))
 
+    async def renew(self, power_w: float) -> None:
+        """Write the set-point that stands once more."""
+        at, standing = self._base + _SETPOINT_W, round(power_w)
+        if await self._long(at) == standing:
+            await self._bus.write_and_verify(at, words_of(standing))
+
     async def stop(self) -> None:
         """Order 0 W: nothing else stops."""
         await self.order(0.0)

@@ -1,6 +1,7 @@
 """Wallbox Quasar 1 on Modbus TCP (reference/modbus.md 3.1). Functions 3 and 6 alone.
 
-Control is taken by 81, handed back by 81 too; the idle timeout 88 is the lease, and any request feeds it.
+Control is taken by 81, handed back by 81 too; the idle timeout 88 is the lease. Whether reading feeds it is not told, so a
+set-point that stands is written anew, and a charger that takes no end is not even read (modbus_charger).
 """
 
 from collections.abc import Mapping
@@ -230,6 +231,11 @@ class QuasarPanel:
                     await self._bus.write_register(ACTION, STOP)
                 raise
         self._kept_w = wanted
+
+    async def renew(self, power_w: float) -> None:
+        """Write the set-point that stands once more."""
+        if signed(await self._word(POWER_W)) == round(power_w):
+            await self._put(POWER_W, round(power_w) & 0xFFFF)
 
     async def stop(self) -> None:
         """Order 0 W, and say stop as well, so that nothing starts when a car is plugged in again."""

@@ -52,6 +52,8 @@ class BidiproRegisters(Registers):
         super().__init__()
         self.charger = WallCharger(rated_w=RATED_W, share=False)
         self.refuses_discharge = False
+        self.fed_by_reads = True
+        """Whether reading keeps an order alive, not writing alone: no manual tells."""
         self.errors = 0
         self._kept = dict(_FACTORY)
         self._unasked_s = 0.0
@@ -96,7 +98,8 @@ class BidiproRegisters(Registers):
         """Return live values of one object. Raises Illegal for a span that leaves it."""
         if table is not Table.HOLDING:
             raise Illegal(1)
-        self._unasked_s = 0.0
+        if self.fed_by_reads:
+            self._unasked_s = 0.0
         block, first = divmod(address, OBJECT_SIZE)
         if block >= OBJECTS or first + count > OBJECT_SIZE:
             raise Illegal(2)

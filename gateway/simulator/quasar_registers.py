@@ -55,6 +55,8 @@ class QuasarRegisters(Registers):
         super().__init__()
         self.charger = WallCharger(full_pct=FULL_PCT)
         self.refuses_discharge = False
+        self.fed_by_reads = True
+        """Whether reading keeps an order alive, not writing alone: no manual tells."""
         self.errors = 0
         self._kept = dict(_FACTORY)
         self._unasked_s = 0.0
@@ -100,7 +102,8 @@ class QuasarRegisters(Registers):
         """Return live values. Raises Illegal for a span that touches an unknown address."""
         if table is not Table.HOLDING:
             raise Illegal(1)
-        self._unasked_s = 0.0
+        if self.fed_by_reads:
+            self._unasked_s = 0.0
         image = self._image()
         try:
             return [image[n] for n in range(address, address + count)]

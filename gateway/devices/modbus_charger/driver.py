@@ -248,6 +248,8 @@ class ModbusCharger:
                 await self._panel.start(power_w)
             case Act.ORDER:
                 await self._panel.order(power_w)
+            case Act.RENEW:
+                await self._panel.renew(power_w)
             case Act.STOP:
                 await self._panel.stop()
             case Act.GIVE_BACK:

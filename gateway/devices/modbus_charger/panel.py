@@ -1,4 +1,4 @@
-"""What a make of charger offers the driver: its registers behind eight words."""
+"""What a make of charger offers the driver: its registers behind nine words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +80,9 @@ class Panel(Protocol):
 
     async def order(self, power_w: float) -> None:
         """Write the set-point."""
+
+    async def renew(self, power_w: float) -> None:
+        """Write the set-point that stands once more; what somebody else has put in its place is left for the next look."""
 
     async def stop(self) -> None:
         """Order 0 W and end the session, keeping control."""

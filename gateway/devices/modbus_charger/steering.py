@@ -19,6 +19,8 @@ RESTART_S = 10.0
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
 ENDLESS_S = 3.0
 """A charger that says no to an end for so long is left in silence, so that its lease ends what flows."""
+RENEW_S = 7.5
+"""What flows is written again so often, half of the shortest lease: no manual says that reading keeps it alive."""
 CHANGE_W = 10.0
 """A smaller increase is not worth a write."""
 BEGIN_SHARE = 1.25
@@ -102,6 +104,7 @@ class Act(StrEnum):
     TAKE = "take"
     START = "start"
     ORDER = "order"
+    RENEW = "renew"
     STOP = "stop"
     GIVE_BACK = "give_back"
 
@@ -121,6 +124,7 @@ class Standing:
     asked_w: float = 0.0
     trim_w: float = 0.0
     written_at: float = float("-inf")
+    renewed_at: float = float("-inf")
     seeking_since: float | None = None
     soc_known: bool = False
     soc_at: float = float("-inf")
@@ -145,8 +149,11 @@ class Standing:
 
 
 def next_act(now: float, wish: Wish, look: Look, standing: Standing, make: Make) -> tuple[Act, float]:
-    """Return what to do, and for ORDER and START the power, for WAIT the time at which to think again at the latest."""
+    """Return what to do, and for ORDER, RENEW and START the power, for WAIT when to think again at the latest."""
     act, power_w = _wanted(now, wish, look, standing, make)
+    if act is Act.WAIT and standing.held and standing.order_w:
+        due = standing.renewed_at + RENEW_S
+        act, power_w = (Act.RENEW, standing.order_w) if now >= due else (Act.WAIT, min(power_w, due))
     if now < standing.retry_at and standing.refused_act == (act, power_w == 0.0):
         return Act.WAIT, standing.retry_at
     return act, power_w
@@ -249,10 +256,18 @@ def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
         case Act.START:
             since = now if standing.seeking_since is None else standing.seeking_since
             fresh = replace(
-                standing, session=True, order_w=power_w, written_at=now, seeking_since=since, dry_since=None
+                standing,
+                session=True,
+                order_w=power_w,
+                written_at=now,
+                renewed_at=now,
+                seeking_since=since,
+                dry_since=None,
             )
         case Act.ORDER:
-            fresh = replace(standing, order_w=power_w, written_at=now)
+            fresh = replace(standing, order_w=power_w, written_at=now, renewed_at=now)
+        case Act.RENEW:
+            fresh = replace(standing, renewed_at=now)
         case Act.STOP:
             fresh = replace(standing, session=False, order_w=0.0, written_at=now, seeking_since=None)
         case Act.GIVE_BACK:

@@ -85,13 +85,52 @@ async def test_what_is_too_little_to_flow_is_not_ordered_and_told_as_nothing(hou
 
 
 @on_paper("quasar")
-async def test_ten_minutes_without_a_change_are_ten_minutes_without_a_write(house):
+async def test_ten_minutes_without_a_change_are_only_renewals_of_what_flows(house):
     await house.flow(-2000.0)
     await asyncio.sleep(30)
-    before = len(house.bus.written)
+    since = house.now
     await asyncio.sleep(600)
-    assert len(house.bus.written) == before
+    assert set(house.writes(since)) == {(POWER, word(house.kept(POWER) - 0x10000))}
+    assert len(house.writes(since)) <= 600 / 7.5
     assert house.truth.ac_w == pytest.approx(-2000, abs=30), "what is lost on the way was added"
+
+
+@on_paper("quasar")
+async def test_at_rest_nothing_is_written(house):
+    await house.flow(-2000.0)
+    house.wish = 0.0
+    await asyncio.sleep(30)
+    since = house.now
+    await asyncio.sleep(600)
+    assert house.writes(since) == []
+
+
+@pytest.mark.parametrize("charger", ["quasar", "bidipro"])
+def test_an_unchanged_order_stays_alive_at_a_charger_whose_timeout_reading_does_not_feed(charger):
+    @on_paper(charger)
+    async def story(house):
+        house.unit.fed_by_reads = False
+        await house.flow(-3000.0)
+        since = house.now
+        while house.now < since + 300:
+            assert house.truth.ac_w < -2300
+            await asyncio.sleep(1)
+        assert house.faults == {}
+        house.wish = 0.0
+        await asyncio.sleep(120)
+        await house.flow(-3000.0)
+
+    story()
+
+
+@on_paper("quasar")
+async def test_a_renewal_does_not_write_over_what_another_has_ordered(house):
+    await house.flow(2000.0)
+    await asyncio.sleep(20)
+    ordered, since = house.kept(POWER), house.now
+    house.unit.write_registers(POWER, word(1000))
+    await house.device._panel.renew(ordered)
+    assert house.writes(since) == []
 
 
 @on_paper("quasar")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.devices.modbus_charger.steering import (
     REFUSED_AFTER_S,
+    RENEW_S,
     SEEK_AGAIN_S,
     SEEK_S,
     SEEK_W,
@@ -32,7 +33,7 @@ from gateway.model import EvseState
 NOW = 1000.0
 MAKE = Make(settle_s=2.5, least_share=0.75, starts_sessions=True, seeks_soc=True, trims=True, restart_s=300.0)
 READY = Look(NOW, EvseState.READY, 0.0, 7400.0, 7400.0, 0.0, least_charge_w=690.0, least_discharge_w=690.0)
-HELD = Standing(remote=True, held=True, session=True, soc_known=True, soc_at=NOW)
+HELD = Standing(remote=True, held=True, session=True, soc_known=True, soc_at=NOW, renewed_at=float("inf"))
 FREE = Standing()
 LOST = replace(HELD, order_w=None)
 LATER = 1e9
@@ -190,6 +191,18 @@ def test_a_window_that_is_hardly_wider_than_the_least_is_used():
     assert target_w(NOW, Wish(5000.0, engage=True), narrow, HELD) == 700.0
 
 
+def test_what_flows_is_written_again_in_time_and_what_rests_is_not():
+    stands = done(NOW, Act.ORDER, 2000.0, HELD)
+    assert act(ASKS, standing=stands, now=NOW + RENEW_S - 1) == (Act.WAIT, NOW + RENEW_S)
+    assert act(ASKS, standing=stands, now=NOW + RENEW_S) == (Act.RENEW, 2000.0)
+    renewed = done(NOW + RENEW_S, Act.RENEW, 2000.0, stands)
+    assert act(ASKS, standing=renewed, now=NOW + RENEW_S) == (Act.WAIT, NOW + 2 * RENEW_S)
+    assert renewed.written_at == NOW, "a renewal is no change that would have to settle"
+    assert act(WISHES["holds"], now=LATER) == (Act.WAIT, float("inf"))
+    no = refused(NOW + RENEW_S, Act.RENEW, 2000.0, stands, "busy")
+    assert (no.order_w, act(ASKS, standing=no, now=NOW + RENEW_S)) == (2000.0, (Act.WAIT, NOW + RENEW_S + 5))
+
+
 # ── the trim ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -253,7 +266,7 @@ def test_an_unknown_charge_is_sought_for_a_minute_once_per_session():
     stands = replace(HELD, session=False, soc_known=False)
     assert act(ASKS, standing=stands) == (Act.START, SEEK_W)
     stands = done(NOW, Act.START, SEEK_W, stands)
-    assert act(ASKS, standing=stands) == (Act.WAIT, float("inf"))
+    assert act(ASKS, standing=stands) == (Act.WAIT, NOW + RENEW_S)
     later = replace(READY, at=NOW + SEEK_S)
     assert act(ASKS, later, stands, NOW + SEEK_S) == (Act.ORDER, 2000.0)
     again = replace(stands, session=False)
