@@ -126,13 +126,17 @@ CAR_SENSORS = (
 
 
 def _told(
-    key: str, value: Callable[[Sample], float | None], unit: str | None = None, device_class: Any = None
+    key: str,
+    value: Callable[[Sample], float | None],
+    unit: str | None = None,
+    device_class: Any = None,
+    state_class: SensorStateClass = SensorStateClass.MEASUREMENT,
 ) -> ReadingDescription:
     """Return a diagnostic sensor of what the car tells on its own bus."""
     return ReadingDescription(
         key=key,
         device_class=device_class,
-        state_class=SensorStateClass.MEASUREMENT,
+        state_class=state_class,
         native_unit_of_measurement=unit,
         entity_category=DIAGNOSTIC,
         exists=is_vehicle,
@@ -152,8 +156,8 @@ OF_VEHICLE = (
     _told("cell_lowest", lambda s: s.cell_min_v, _VOLT, _POTENTIAL),
     _told("cell_highest", lambda s: s.cell_max_v, _VOLT, _POTENTIAL),
     _told("outside_temperature", lambda s: s.outside_c, _CELSIUS, _HEAT),
-    _told("quick_charges", lambda s: s.quick_charges),
-    _told("ac_charges", lambda s: s.ac_charges),
+    _told("quick_charges", lambda s: s.quick_charges, state_class=SensorStateClass.TOTAL_INCREASING),
+    _told("ac_charges", lambda s: s.ac_charges, state_class=SensorStateClass.TOTAL_INCREASING),
     _told("wakes_today", lambda s: s.wakes_today),
 )
 

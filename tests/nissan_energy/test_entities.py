@@ -466,7 +466,8 @@ async def test_a_car_on_its_own_bus_is_a_device_and_takes_no_part_in_what_the_ho
     await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": leaf})
     assert state(hass, "sensor.leaf_pack_state_of_charge") == "58.4"
     assert state(hass, "sensor.leaf_lowest_cell") == "3.71"
-    assert state(hass, "sensor.leaf_quick_charges") == "12"
+    quick_charges = hass.states.get("sensor.leaf_quick_charges")
+    assert (quick_charges.state, quick_charges.attributes["state_class"]) == ("12", "total_increasing")
     asleep = device("vehicle", "Leaf", None, id="leaf")
     await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": asleep})
     assert state(hass, "sensor.leaf_lowest_cell") == "unavailable"
