@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, override
 
 import can
+from can.typechecking import CanFilter
 
 from gateway.devices.recording import events
 from gateway.devices.recording.wires import WIRES
-from gateway.devices.slcan import SlcanBus
+from gateway.devices.slcan import EVERY_ID, SlcanBus
 from gateway.faults import Misuse, Unreachable
 
 LOGGER = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ BUS_OFF = (
     "bus-off: check wiring and bit rate; with `ip link set {} type can restart-ms 100` it recovers by itself"
 )
 
+GATHER_S = 0.02
+"""What comes within this is taken in one go, for to wake up is dear: a car's own bus has a thousand frames a second."""
+
 type Frame = tuple[int, bytes]
 type Receiver = Callable[[int, bytes], None]
 
@@ -43,10 +47,17 @@ class CanBus:
 
     ``listen_only``: nothing can be sent, and an slcan adapter does not acknowledge either. On SocketCAN that last is a
     setting of the interface (``ip link set can0 type can listen-only on``), which is not ours to make.
+    Other frames than ``ids`` need not be received, and are not where that saves work, unless somebody records.
     """
 
     def __init__(
-        self, interface: str, channel: str, *, bitrate: int = BITRATE, listen_only: bool = False
+        self,
+        interface: str,
+        channel: str,
+        *,
+        bitrate: int = BITRATE,
+        listen_only: bool = False,
+        ids: frozenset[int] = EVERY_ID,
     ) -> None:
         self.name = f"{interface} {channel}"
         self.problem = ""
@@ -56,6 +67,8 @@ class CanBus:
         self._channel = channel
         self._bitrate = bitrate
         self._listen_only = listen_only
+        self._wanted, self._received = ids, EVERY_ID
+        self._played = False
         self._bus: can.BusABC | None = None
         self._lost: asyncio.Future[str] | None = None
         self._cyclic: dict[int, tuple[bytes, Any]] = {}
@@ -126,7 +139,8 @@ class CanBus:
             self._fail(str(error))
 
     def _hear(self, receive: Receiver, can_id: int, data: bytes) -> None:
-        self._note(((can_id, data),), sent=False)
+        if self._wires.observed:
+            self._note(((can_id, data),), sent=False)
         receive(can_id, data)
 
     def _note(self, frames: Sequence[Frame], *, sent: bool) -> None:
@@ -157,7 +171,7 @@ class CanBus:
             bus = self._open()
         except (can.CanError, OSError, ValueError) as error:
             raise Unreachable(f"{self.name}: {error}") from error
-        self._bus = bus
+        self._bus, self._received = bus, EVERY_ID
         stop_listening = self._listen(bus, receive)
         try:
             yield
@@ -170,11 +184,24 @@ class CanBus:
 
     def _open(self) -> can.BusABC:
         played: can.BusABC | None = self._wires.can(self._wire)
+        self._played = played is not None
         if played is not None:
             return played
         if self._interface == "slcan":
             return SlcanBus(self._channel, self._bitrate, listen_only=self._listen_only)
         return can.Bus(interface=self._interface, channel=self._channel)
+
+    def _look_at_what_is_wanted(self, bus: can.BusABC) -> None:
+        """Leave to adapter or kernel what nobody wants; a recording wants everything."""
+        ids = EVERY_ID if self._wires.observed else self._wanted
+        if ids is self._received:
+            return
+        self._received = ids
+        if isinstance(bus, SlcanBus):
+            bus.look_at(ids)
+        elif self._interface in KERNEL_CYCLIC:
+            each = [CanFilter(can_id=can_id, can_mask=0x7FF, extended=False) for can_id in sorted(ids)]
+            bus.set_filters(None if ids is EVERY_ID else each)
 
     def _listen(self, bus: can.BusABC, receive: Receiver) -> Callable[[], None]:
         """Read on the loop where the bus has a file descriptor, else in a thread of python-can; return what ends it."""
@@ -185,16 +212,24 @@ class CanBus:
             ear = _Ear(partial(self._take, receive), self._fail)
             notifier = can.Notifier(bus, [ear], timeout=0.1, loop=loop)
             return notifier.stop
-        loop.add_reader(descriptor, self._drain, bus, receive)
-        return lambda: _ignore_result(loop.remove_reader(descriptor))
+        gathering = _Gathering(loop, descriptor, partial(self._drain, bus, receive))
+        return gathering.stop
 
-    def _drain(self, bus: can.BusABC, receive: Receiver) -> None:
+    def _drain(self, bus: can.BusABC, receive: Receiver) -> float | None:
+        """Pass on what has come; return for how long to let more gather, None when the bus is lost."""
         try:
-            while (message := bus.recv(0)) is not None:
-                self._take(receive, message)
+            self._look_at_what_is_wanted(bus)
+            if isinstance(bus, SlcanBus):
+                for can_id, data in bus.frames():
+                    receive(can_id, data)
+            else:
+                while (message := bus.recv(0)) is not None:
+                    self._take(receive, message)
         except (can.CanError, OSError) as error:
             self._fail(str(error))
-            asyncio.get_running_loop().remove_reader(bus.fileno())
+            return None
+        hasty = self._wires.observed or self._played
+        return 0.0 if hasty else GATHER_S
 
     def _take(self, receive: Receiver, message: can.Message) -> None:
         """Pass a data frame of 11 bits on; a bus-off is the loss of the bus, other errors heal by themselves."""
@@ -207,6 +242,34 @@ class CanBus:
     def _fail(self, why: str) -> None:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(why)
+
+
+class _Gathering:
+    """Calls ``take`` when there is something to read, and not again for as long as it returns; None ends it."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], float | None]
+    ) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._take = take
+        self._pause: asyncio.TimerHandle | None = None
+        self._wait()
+
+    def _wait(self) -> None:
+        self._loop.add_reader(self._descriptor, self._readable)
+
+    def _readable(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        pause_s = self._take()
+        if pause_s is not None:
+            self._pause = self._loop.call_later(pause_s, self._wait)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._loop.remove_reader(self._descriptor)
+        if self._pause is not None:
+            self._pause.cancel()
 
 
 class _Ear(can.Listener):
@@ -235,7 +298,3 @@ def _has_carrier(channel: str) -> bool:
 
 def _message(can_id: int, data: bytes) -> can.Message:
     return can.Message(arbitration_id=can_id, data=data, is_extended_id=False)
-
-
-def _ignore_result(_: object) -> None:
-    return

@@ -4,10 +4,9 @@ Nothing here waits: what the adapter does not take at once is a failure of the b
 """
 
 import os
-import re
 import select
-from collections import deque
-from time import time
+from binascii import unhexlify
+from collections.abc import Iterator, Mapping
 from typing import override
 
 import can
@@ -17,29 +16,34 @@ BAUD = 115_200
 BITRATE_COMMANDS = {125_000: b"S4", 250_000: b"S5", 500_000: b"S6", 1_000_000: b"S8"}
 LONGEST_LINE = 64
 READ_BYTES = 4096
-MOST_REFUSALS = 80
-"""Two seconds of a charger's frames: nobody acknowledges them, or the controller is bus-off. Opening anew resets it."""
+MOST_REFUSALS = 8
+"""Less than half a second of a charger's frames: nobody acknowledges them, or the controller is bus-off.
 
+Known before the car, which then is not heard either, is taken for silent. Opening anew resets the adapter.
+"""
+EVERY_ID = frozenset(range(0x800))
 
-_FRAME = re.compile(rb"t([0-7][0-9A-Fa-f]{2})([0-8])((?:[0-9A-Fa-f]{2})*)")
+_LENGTHS = {b"%d" % length: length for length in range(9)}
 _STAMP_BYTES = 2
 
+type Frame = tuple[int, bytes]
 
-def decode_line(line: bytes) -> can.Message | None:
-    """Read ``tIIILDD..`` of an 11-bit data frame, with a time stamp behind it or not; None for all else."""
-    found = _FRAME.fullmatch(line)
-    if found is None:
+
+def spelled(ids: frozenset[int]) -> dict[bytes, int]:
+    """Return how the lines of data frames with these 11-bit ids begin."""
+    return {(b"t%03X" % i): i for i in ids} | {(b"t%03x" % i): i for i in ids}
+
+
+def decode_line(line: bytes, wanted: Mapping[bytes, int]) -> Frame | None:
+    """Read ``tIIILDD..``, with a time stamp behind it or not, if it begins as one of ``wanted``; None for all else."""
+    can_id = wanted.get(line[:4])
+    if can_id is None or (length := _LENGTHS.get(line[4:5])) is None:
         return None
-    length, data = int(found[2]), bytes.fromhex(found[3].decode())
-    if len(data) - length not in {0, _STAMP_BYTES}:
+    try:
+        data = unhexlify(line[5:])
+    except ValueError:
         return None
-    return can.Message(
-        arbitration_id=int(found[1], 16),
-        data=data[:length],
-        is_extended_id=False,
-        check=False,
-        timestamp=time(),
-    )
+    return (can_id, data[:length]) if len(data) - length in {0, _STAMP_BYTES} else None
 
 
 class SlcanBus(can.BusABC):
@@ -52,7 +56,8 @@ class SlcanBus(can.BusABC):
         path, _, baud = channel.partition("@")
         self._rest = b""
         self._refusals = 0
-        self._frames: deque[can.Message] = deque()
+        self._wanted: Mapping[bytes, int] = {}
+        self.look_at(EVERY_ID)
         try:
             self._port = serial.serial_for_url(path, baudrate=int(baud or BAUD), timeout=0, write_timeout=0)
         except (OSError, ValueError) as error:
@@ -74,12 +79,16 @@ class SlcanBus(can.BusABC):
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
         self._say(b"t%03X%d%s" % (msg.arbitration_id, msg.dlc, msg.data.hex().upper().encode()))
 
-    @override
-    def recv(self, timeout: float | None = None) -> can.Message | None:
-        """Return the next frame that is there, None when there is none; never wait."""
-        if not self._frames:
-            self._read()
-        return self._frames.popleft() if self._frames else None
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that are there, without the answers of the adapter; never wait."""
+        for line in self._lines():
+            frame = decode_line(line, self._wanted)
+            if frame is not None:
+                yield frame
+
+    def look_at(self, ids: frozenset[int]) -> None:
+        """Pass over all other frames from now on."""
+        self._wanted = spelled(ids)
 
     @override
     def shutdown(self) -> None:
@@ -89,11 +98,11 @@ class SlcanBus(can.BusABC):
         finally:
             self._port.close()
 
-    def _read(self) -> None:
+    def _lines(self) -> list[bytes]:
         """Take in what is there; a line that is readable and gives nothing has been pulled."""
         try:
             if not select.select((self.fileno(),), (), (), 0)[0]:
-                return
+                return []
             heard = os.read(self.fileno(), READ_BYTES)
         except OSError as error:
             raise can.CanOperationError(str(error)) from error
@@ -104,7 +113,7 @@ class SlcanBus(can.BusABC):
             raise can.CanOperationError("the adapter refuses to send: bus-off, or nobody acknowledges")
         *lines, rest = (self._rest + heard).replace(b"\a", b"\r").split(b"\r")
         self._rest = rest[-LONGEST_LINE:]
-        self._frames.extend(frame for line in lines if (frame := decode_line(line)) is not None)
+        return lines
 
     def _say(self, command: bytes) -> None:
         line = command + b"\r"

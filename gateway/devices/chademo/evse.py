@@ -16,7 +16,7 @@ from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import Cause
 from gateway.devices.chademo.converter import PROFILES, Converter, Nameplate, Reading
 from gateway.devices.chademo.demand import Demand
-from gateway.devices.chademo.frames import CarRequest, decode_car
+from gateway.devices.chademo.frames import CAR_IDS, CarRequest, decode_car
 from gateway.devices.chademo.limits import DEVICE_SILENT
 from gateway.devices.chademo.link import Link
 from gateway.devices.chademo.moment import (
@@ -83,7 +83,7 @@ class ChademoEvse:
         self._options = options
         self._charger = Charger()
         converter, pilot = options.converter, options.pilot
-        self._can = CanBus(options.can_interface, options.can_channel)
+        self._can = CanBus(options.can_interface, options.can_channel, ids=CAR_IDS)
         self._converter = Converter(_bus(converter), PROFILES[converter.profile])
         self._pilot = PilotModule(_bus(pilot))
         self._converter_link = Link(

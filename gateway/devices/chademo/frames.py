@@ -208,6 +208,7 @@ _CAR_FRAMES: dict[int, Callable[[bytes], CarFrame]] = {
     0x202: _extension,
     0x700: _maker,
 }
+CAR_IDS = frozenset(_CAR_FRAMES)
 
 
 def decode_car(can_id: int, data: bytes) -> CarFrame | None:

@@ -14,8 +14,8 @@ from gateway.devices.clock import monotonic
 from gateway.devices.leaf.frames import CAR_CAN, EV_CAN
 from gateway.devices.leaf.polling import Outlook, Polling
 from gateway.devices.leaf.quantities import Quantity
-from gateway.devices.leaf.recognition import confirmed
-from gateway.devices.leaf.traffic import Traffic
+from gateway.devices.leaf.recognition import SIGNS, confirmed
+from gateway.devices.leaf.traffic import DIAGNOSTIC_IDS, Traffic
 from gateway.faults import FaultCode
 from gateway.model import Charging, DeviceId, DeviceInfo, DeviceKind, EvSample, FailSafeCard
 
@@ -77,10 +77,16 @@ class Leaf:
             model="Leaf",
             charger=options.charger,
         )
-        self._bus = bus or CanBus(options.can_interface, options.can_channel, listen_only=not options.polls)
-        self._clock = clock
         on_ev_can = options.bus is Bus.EV_CAN
-        self._traffic = Traffic(EV_CAN if on_ev_can else CAR_CAN, recognises=on_ev_can)
+        layouts = EV_CAN if on_ev_can else CAR_CAN
+        self._bus = bus or CanBus(
+            options.can_interface,
+            options.can_channel,
+            listen_only=not options.polls,
+            ids=frozenset({*layouts, *SIGNS, *DIAGNOSTIC_IDS}),
+        )
+        self._clock = clock
+        self._traffic = Traffic(layouts, recognises=on_ev_can)
         self._polling = Polling() if options.polls else None
         self._rejected = (0.0, 0)
         self._fits: bool | None = None

@@ -12,7 +12,7 @@ from gateway.devices.chademo.orders import Orders, orders
 from gateway.devices.chademo.session import step
 from gateway.devices.leaf.isotp import Partial, receive
 from gateway.devices.leaf.vehicle import Bus, Leaf, Options
-from gateway.devices.slcan import decode_line
+from gateway.devices.slcan import EVERY_ID, decode_line, spelled
 from gateway.faults import Malformed
 from gateway.model import EvSample
 
@@ -346,20 +346,20 @@ def slcan_seeds() -> list[bytes]:
 
 
 def slcan() -> Feed:
+    wanted = spelled(EVERY_ID)
+
     def feed(given: bytes) -> bool:
-        message = decode_line(given)
-        if message is None:
+        frame = decode_line(given, wanted)
+        if frame is None:
             return False
         strict = _STRICT.fullmatch(given)
-        data = bytes(message.data)
+        can_id, data = frame
         if strict is None or not len(data) == int(strict[2]) == len(strict[3]) // 2 - 2 * (
             len(strict[3]) > 2 * len(data)
         ):
-            raise Breach(f"took {given!r} as {message.arbitration_id:03X} {data.hex()}")
-        if message.arbitration_id != int(strict[1], 16) or not strict[3].lower().startswith(
-            data.hex().encode()
-        ):
-            raise Breach(f"made {message.arbitration_id:03X} {data.hex()} of {given!r}")
+            raise Breach(f"took {given!r} as {can_id:03X} {data.hex()}")
+        if can_id != int(strict[1], 16) or not strict[3].lower().startswith(data.hex().encode()):
+            raise Breach(f"made {can_id:03X} {data.hex()} of {given!r}")
         return True
 
     return feed

@@ -14,6 +14,8 @@ from can.interfaces.socketcan import socketcan
 
 from gateway.devices import can_bus
 from gateway.devices.can_bus import CanBus
+from gateway.devices.recording.events import Frame
+from gateway.devices.recording.wires import WIRES, Wires
 from gateway.devices.slcan import MOST_REFUSALS
 from gateway.faults import Misuse
 
@@ -121,6 +123,50 @@ async def test_garbage_on_the_line_is_passed_over(adapter):
             adapter.say(line)
         await until(lambda: heard)
     assert heard[-1] == (0x102, b"\xab")
+
+
+async def test_of_a_busy_bus_only_the_wanted_frames_are_looked_at(adapter):
+    heard = []
+    bus = CanBus("slcan", str(adapter.path), ids=frozenset({0x102, 0x1DB}))
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        for line in ("t1001AA", "t1db1BB", "t1DC1CC", "t1021DD"):
+            adapter.say(line)
+        await until(lambda: len(heard) == 2)
+    assert heard == [(0x1DB, b"\xbb"), (0x102, b"\xdd")]
+
+
+async def test_who_records_hears_every_frame_from_then_on(adapter):
+    class Recorder(Wires):
+        def tell(self, event):
+            told.append(event)
+
+    heard, told, recorder = [], [], Recorder()
+    token = WIRES.set(recorder)
+    bus = CanBus("slcan", str(adapter.path), ids=frozenset({0x102}))
+    WIRES.reset(token)
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        adapter.say("t1001AA")
+        adapter.say("t1021BB")
+        await until(lambda: heard)
+        recorder.observed = True
+        adapter.say("t1001CC")
+        await until(lambda: len(heard) == 2)
+    assert heard == [(0x102, b"\xbb"), (0x100, b"\xcc")]
+    assert [event.data for event in told if isinstance(event, Frame)] == [b"\xcc"]
+
+
+async def test_the_kernel_drops_what_is_not_wanted(monkeypatch):
+    kernel, filters = Kernel(), []
+    monkeypatch.setattr(can, "Bus", lambda **_: kernel)
+    monkeypatch.setattr(kernel, "set_filters", filters.append)
+    bus = CanBus("socketcan", "can0", ids=frozenset({0x102}))
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.up)
+        os.write(kernel._writer, b"x")
+        await until(lambda: filters)
+    assert filters == [[{"can_id": 0x102, "can_mask": 0x7FF, "extended": False}]]
 
 
 async def test_an_adapter_that_refuses_frame_after_frame_is_opened_anew(adapter, monkeypatch):
