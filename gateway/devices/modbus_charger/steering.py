@@ -15,7 +15,8 @@ FLOWS_W = 100.0
 REFUSAL_S = YIELD_S = 3600.0
 DISTURBED_WITHIN_S = 60.0
 DISTURBED_TIMES = 2
-RESTART_S = 10.0
+RESTART_S, RESTART_DOUBLINGS = 10.0, 8
+"""A charger that rests under an order is started anew, and ever more seldom when that moves nothing: its car is full."""
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
 ENDLESS_S = 3.0
 """A charger that says no to an end for so long is left in silence, so that its lease ends what flows."""
@@ -128,6 +129,9 @@ class Standing:
     seeking_since: float | None = None
     soc_known: bool = False
     soc_at: float = float("-inf")
+    resting_since: float | None = None
+    restarts: int = 0
+    rested_w: float = 0.0
     dry_since: float | None = None
     refusal: str = ""
     refused_at: float = 0.0
@@ -262,7 +266,7 @@ def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
                 written_at=now,
                 renewed_at=now,
                 seeking_since=since,
-                dry_since=None,
+                resting_since=None,
             )
         case Act.ORDER:
             fresh = replace(standing, order_w=power_w, written_at=now, renewed_at=now)
@@ -302,7 +306,7 @@ def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) 
 
 def asked_anew(standing: Standing) -> Standing:
     """Return what stands when the owner asks again: nothing is held against the charger any more."""
-    return replace(standing, refusal="", yielded="", disturbed_at=())
+    return replace(standing, refusal="", yielded="", disturbed_at=(), restarts=0)
 
 
 def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
@@ -317,12 +321,12 @@ def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
             dry_since=None,
             refusal="",
             yielded="",
+            restarts=0,
         )
     standing = _sought(now, look, standing, make)
     if standing.held:
         standing = _disturbed(now, look, standing)
-    if standing.session and look.resting and standing.order_w and now > standing.written_at + RESTART_S:
-        standing = replace(standing, session=False)
+    standing = _rested(now, look, standing)
     return _watched(now, look, _learnt(look, standing, make), make)
 
 
@@ -374,10 +378,26 @@ def _disturbed(now: float, look: Look, standing: Standing) -> Standing:
     return standing
 
 
+def _rested(now: float, look: Look, standing: Standing) -> Standing:
+    """Give up a session in which the charger rests for long under an order: it has ended it."""
+    order_w = standing.order_w
+    if abs(look.power_w) >= FLOWS_W:
+        standing = replace(standing, restarts=0)
+    if not (standing.session and look.resting and order_w):
+        return replace(standing, resting_since=None)
+    restarts = standing.restarts if order_w * standing.rested_w > 0 else 0
+    since = now if standing.resting_since is None else standing.resting_since
+    if now < since + RESTART_S * 2 ** min(restarts, RESTART_DOUBLINGS):
+        return replace(standing, resting_since=since)
+    return replace(standing, session=False, resting_since=None, restarts=restarts + 1, rested_w=order_w)
+
+
 def _watched(now: float, look: Look, standing: Standing, make: Make) -> Standing:
-    """Note since when an ordered discharge has not flowed, and name it a refusal in time."""
+    """Note since when an ordered discharge has not flowed, and name it a refusal in time, half of it after a new start."""
     ordered = standing.order_w is not None and standing.order_w < -SEEK_W
     flows = look.power_w < -FLOWS_W
+    if ordered and look.state is EvseState.STARTING and standing.dry_since is not None:
+        return replace(standing, dry_since=max(standing.dry_since, now - REFUSED_AFTER_S / 2))
     if not ordered or flows or look.state is not EvseState.READY:
         return replace(standing, dry_since=None)
     dry_since = now if standing.dry_since is None else standing.dry_since

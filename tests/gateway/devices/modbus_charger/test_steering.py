@@ -297,10 +297,49 @@ def test_a_charge_that_was_told_hours_ago_is_sought_again():
 
 def test_a_session_that_the_charger_has_ended_is_begun_again_after_a_while():
     stands = replace(HELD, order_w=2000.0, written_at=NOW)
-    resting = replace(READY, resting=True, kept_w=2000.0)
-    assert seen(NOW + 9, resting, stands, MAKE).session
-    assert not seen(NOW + 11, resting, stands, MAKE).session
-    assert seen(NOW + 11, replace(resting, kept_w=0.0), HELD, MAKE).session, "0 W is a rest as well"
+    stands = seen(NOW, RESTING, stands, MAKE)
+    assert seen(NOW + 9, RESTING, stands, MAKE).session
+    assert not seen(NOW + 10, RESTING, stands, MAKE).session
+    assert seen(NOW + 10, replace(RESTING, kept_w=0.0), HELD, MAKE).session, "0 W is a rest as well"
+
+
+RESTING = replace(READY, resting=True, kept_w=2000.0)
+
+
+def starts(until_s, order_w=2000.0, handshake_s=0):
+    """Let a charger rest whatever it is told; return when sessions were begun, and what stands."""
+    wish, stands, begun = Wish(order_w, engage=True, at=LATER), done(NOW, Act.START, order_w, HELD), [0]
+    for after_s in range(1, until_s):
+        shakes = after_s < begun[-1] + handshake_s
+        look = replace(RESTING, at=NOW + after_s, kept_w=stands.order_w)
+        look = replace(look, state=EvseState.STARTING, resting=False) if shakes else look
+        stands = seen(NOW + after_s, look, stands, MAKE)
+        what, power_w = next_act(NOW + after_s, wish, look, stands, MAKE)
+        if what is Act.START:
+            begun.append(after_s)
+        if what is not Act.WAIT:
+            stands = done(NOW + after_s, what, order_w if what is Act.START else power_w, stands)
+    return begun[1:], stands
+
+
+def test_a_charger_that_rests_all_the_same_is_started_ever_more_seldom():
+    begun, _ = starts(3600)
+    assert begun[0] < 12
+    assert len(begun) < 9
+
+
+def test_a_session_that_ended_is_begun_again_however_the_wish_wanders():
+    stands = seen(NOW, RESTING, replace(HELD, order_w=2000.0), MAKE)
+    for after_s in range(1, 10):
+        stands = done(NOW + after_s, Act.ORDER, 2000.0 + after_s, stands)
+        look = replace(RESTING, at=NOW + after_s, kept_w=2000.0 + after_s)
+        stands = seen(NOW + after_s, look, stands, MAKE)
+    assert not seen(NOW + 10, look, stands, MAKE).session
+
+
+@pytest.mark.parametrize("handshake_s", [0, 5])
+def test_a_discharge_that_only_makes_the_charger_rest_is_named_a_refusal_in_half_a_minute(handshake_s):
+    assert starts(30 + 1, -2000.0, handshake_s)[1].refusal
 
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
