@@ -184,6 +184,7 @@ async def test_a_session_begins_goes_on_and_ends_on_a_bad_wire(tmp_path):
 
 OUTAGES = {
     "garbled lines": ("can_noise", {"garbling": 0.05}, ("can_noise", {})),
+    "bus off": ("can_bus_off", {"seconds": 3.0}, ("can_bus_off", {"seconds": 0.0})),
     "adapter pulled": ("can_pulled", {"on": True}, ("can_pulled", {"on": False})),
 }
 
