@@ -42,9 +42,9 @@ class Sightings:
             return Car.ZE1_62
         if seen[ZE1_FAST] >= FAST_SIGNS or seen[ZE1_SLOW] >= SLOW_SIGNS:
             return Car.ZE1_40
-        if seen[NOT_ZE0] >= SLOW_SIGNS and not seen[ZE1_FAST]:
+        if seen[NOT_ZE0] >= SLOW_SIGNS and seen[ZE1_FAST] < SURE:
             return Car.AZE0
-        if not seen[NOT_ZE0] and all(seen[can_id] >= TENTHS for can_id in ZE0_PAIR):
+        if seen[NOT_ZE0] < SURE and all(seen[can_id] >= TENTHS for can_id in ZE0_PAIR):
             return Car.ZE0
         return None
 

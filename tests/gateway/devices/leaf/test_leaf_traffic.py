@@ -47,6 +47,13 @@ def test_each_car_is_recognised_by_what_it_says(car):
     assert listener.sample.generation == car.generation
 
 
+@pytest.mark.parametrize(("car", "stray"), [(Car.ZE0, 0x59E), (Car.AZE0, 0x1C2), (Car.AZE0, 0x5EB)])
+def test_a_single_stray_frame_hides_no_car(car, stray):
+    listener = Listener(car)
+    listener.traffic.heard(stray, bytes(8), listener.now)
+    assert listener.listen(3.0).traffic.car is car
+
+
 def test_signs_of_a_car_count_only_with_a_right_checksum():
     broken = lambda frame: (frame[0], frame[1][:-1] + bytes((frame[1][-1] ^ 1,)))  # noqa: E731
     assert Listener(Car.ZE0).listen(5.0, garble=broken).traffic.car is None
