@@ -5,6 +5,7 @@ A proof holds for one device as it was: another serial number, firmware or wirin
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,8 @@ import msgspec
 
 from gateway.faults import Malformed
 from gateway.model import DeviceId, DeviceInfo, VehicleSample
-from gateway.supply.findings import Check, Verdict
+from gateway.supply.findings import Check, Finding, Verdict
+from gateway.supply.texts import remedy, text
 
 VERSION = 1
 FILE = "commissioning.json"
@@ -52,7 +54,13 @@ class Record:
         return next((p for p in self.proofs if (p.device, p.check) == (device, check)), None)
 
     def proven(self, proof: Proof) -> Record:
-        """Return the record with ``proof`` in place of any earlier one of its kind."""
+        """Return the record with ``proof`` in place of any earlier one of its kind.
+
+        What could not be tried takes nothing away from what was found on the same unit before.
+        """
+        before = self.proof(proof.device, proof.check)
+        if before and proof.verdict is Verdict.UNKNOWN and same(before.identity, proof.identity):
+            return self
         kept = (p for p in self.proofs if (p.device, p.check) != (proof.device, proof.check))
         return replace(self, proofs=(*kept, proof))
 
@@ -62,6 +70,16 @@ def identity(info: DeviceInfo, table: Mapping[str, Any]) -> str:
     wiring = json.dumps(_wiring(table), sort_keys=True, default=str)
     digest = hashlib.sha256(wiring.encode()).hexdigest()[:12]
     return f"{info.driver} serial={info.serial or '?'} firmware={info.version or '?'} wiring={digest}"
+
+
+def hangs_on(check: Check, device: str, meter: str) -> str:
+    """Return what one proof hangs on, by the identities of the device and of the grid meter, which sees its wiring."""
+    return f"{device}, seen by {meter}" if check is Check.WIRING_PROOF and meter else device
+
+
+def same(then: str, now: str) -> bool:
+    """Tell whether it is still what it was; what a device has not told now (``?``) speaks against nothing."""
+    return re.fullmatch(re.escape(now).replace(r"=\?", "=.*"), then) is not None
 
 
 def _wiring(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,4 +105,16 @@ def load(folder: Path) -> Record:
         raise Malformed(f"{FILE}: {error}") from None
     if record.version != VERSION:
         raise Malformed(f"{FILE}: version {record.version}, this is {VERSION}")
+    for proof in record.proofs:
+        _check_words(proof)
     return record
+
+
+def _check_words(proof: Proof) -> None:
+    """Refuse a proof without a sentence, or without the figures that it needs. Raises Malformed."""
+    said = {**proof.figures, "proven_at": ""}
+    finding = Finding(proof.check, proof.device, proof.verdict, proof.text_key, said, proof.remedy_key)
+    try:
+        text(finding), remedy(finding)
+    except (KeyError, ValueError, TypeError) as error:
+        raise Malformed(f"{FILE}: {proof.check} of {proof.device}: {error!r}") from None

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from gateway.config import GridTable
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, MeterRole, Snapshot, VehicleSample
-from gateway.supply.record import Record
+from gateway.supply.findings import Check
+from gateway.supply.record import Record, hangs_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class Equipment:
     def steered(self) -> Iterator[DeviceInfo]:
         """Yield the devices that take orders."""
         return (d for d in self.snapshot.devices.values() if d.kind.steered)
+
+    def hangs_on(self, device: DeviceInfo, check: Check) -> str:
+        """Return what a proof of a device would hang on now; empty when that is not known."""
+        meter = self.grid_meter
+        own = self.identities.get(device.id, "")
+        return own and hangs_on(check, own, self.identities.get(meter.id, "") if meter else "")
 
     def car_at(self, charger: DeviceId) -> VehicleSample | None:
         """Return the car as it told of itself to its charger, now, earlier, or at commissioning."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateway.faults import FaultCode
 from gateway.model import DeviceInfo, DeviceKind
 from gateway.supply.findings import Check, Detail, Finding, Verdict
+from gateway.supply.record import same
 from gateway.supply.site import Equipment, silent
 
 PASS, ATTENTION, FAIL, UNKNOWN = Verdict.PASS, Verdict.ATTENTION, Verdict.FAIL, Verdict.UNKNOWN
@@ -141,7 +142,7 @@ def _proof(site: Equipment, info: DeviceInfo, check: Check) -> Iterator[Finding]
         yield Finding(check, info.id, UNKNOWN, "never_proven", {}, "prove")
         return
     detail = {**proof.figures, "proven_at": f"{proof.at:%Y-%m-%d %H:%M} UTC"}
-    if proof.identity != site.identities.get(info.id, proof.identity):
+    if not same(proof.identity, site.hangs_on(info, check) or proof.identity):
         yield Finding(check, info.id, UNKNOWN, "device_changed", detail, "prove")
     else:
         yield Finding(check, info.id, proof.verdict, proof.text_key, detail, proof.remedy_key)

@@ -30,7 +30,7 @@ from gateway.model import (
 )
 from gateway.supply.findings import WORST_FIRST, Check, Verdict, worst
 from gateway.supply.fitness import assess
-from gateway.supply.record import Proof, Record, identity
+from gateway.supply.record import Proof, Record, hangs_on, identity
 from gateway.supply.site import Equipment
 from gateway.supply.texts import CHECKS, REMEDIES, TEXTS, remedy, text
 
@@ -293,9 +293,21 @@ def test_a_proof_counts_for_the_unit_and_the_wiring_that_it_was_made_on():
         (identity(GARAGE, {**table, "phases": [2]}), ("unknown", "device_changed")),
         (identity(replace(GARAGE, serial="C2"), table), ("unknown", "device_changed")),
         (identity(replace(GARAGE, version="1.1"), table), ("unknown", "device_changed")),
+        (identity(replace(GARAGE, serial="", version=""), table), ("pass", "wiring_right")),
     ):
         equipment = site(record=record, identities={"garage": after})
         assert verdict(equipment, Check.WIRING_PROOF) == {expected}
+
+
+def test_a_proof_of_wiring_counts_for_the_meter_that_saw_it_and_the_others_for_any():
+    meter, turned = identity(GRID, {"invert": False}), identity(GRID, {"invert": True})
+    seen = replace(wired(device_identity="it"), identity=hangs_on(Check.WIRING_PROOF, "it", meter))
+    card = replace(seen, check=Check.FAIL_SAFE_PROOF, identity=hangs_on(Check.FAIL_SAFE_PROOF, "it", meter))
+    record = Record(proofs=(seen, card))
+    for now, expected in ((meter, "wiring_right"), (turned, "device_changed")):
+        equipment = site(record=record, identities={"garage": "it", "grid": now})
+        assert {key for _, key in verdict(equipment, Check.WIRING_PROOF)} == {expected}
+        assert {key for _, key in verdict(equipment, Check.FAIL_SAFE_PROOF)} == {"wiring_right"}
 
 
 def test_the_meter_is_as_good_as_the_steps_that_it_showed():
