@@ -26,8 +26,10 @@ from gateway.supply.findings import Check, Verdict
 from gateway.supply.fitness import assess
 from gateway.supply.record import Record, identity, load
 from gateway.supply.site import Equipment
+from gateway.supply.wiring import proofs_of
 
-REFUSED = 1
+FAILED, NOT_PROVEN = 1, 3
+"""Exit statuses: something fails or is silent; nothing does, but what was to be proven is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,17 @@ class Request:
 
 
 async def check(config: SiteConfig, request: Request, say: Say, ask: Ask | None) -> int:
-    """Do what is requested and say what was found; 0 when every device answers and nothing has failed."""
+    """Do what is requested and say what was found; return the exit status."""
     tell: Say = (lambda line: print(line, file=sys.stderr)) if request.as_json else say  # noqa: T201
     with _interruptible():
         if request.prove is not None:
             tell(announcement(chosen(config, request.prove), request.prove.pace))
             if not request.agreed and (ask is None or (await ask("\nType yes to begin: ")).strip() != "yes"):
                 tell("Nothing was touched.")
-                return REFUSED
+                return NOT_PROVEN
             await prove(config, request.prove, tell, None if request.agreed else ask)
         snapshot, devices = await _listen(config, request, tell)
-    result = _result(config, request, snapshot, devices)
+    result = _result(config, request, snapshot, devices, tell)
     if request.as_json:
         say(json.dumps(as_json(result), indent=2, ensure_ascii=False))
     else:
@@ -61,8 +63,18 @@ async def check(config: SiteConfig, request: Request, say: Say, ask: Ask | None)
     if request.report is not None:
         _write(request.report, as_markdown(result))
         tell(f"\nThe commissioning pack is in {request.report}")
+    return _status(config, request, result)
+
+
+def _status(config: SiteConfig, request: Request, result: Result) -> int:
     silent = any(f.check is Check.ANSWERS and f.verdict is not Verdict.PASS for f in result.findings)
-    return 1 if silent or any(f.verdict is Verdict.FAIL for f in result.findings) else 0
+    if silent or any(f.verdict is Verdict.FAIL for f in result.findings):
+        return FAILED
+    asked = {info.id: proofs_of(info) for info in chosen(config, request.prove)} if request.prove else {}
+    unproven = any(
+        f.check in asked.get(f.device, ()) and f.verdict is Verdict.UNKNOWN for f in result.findings
+    )
+    return NOT_PROVEN if unproven else 0
 
 
 async def _listen(
@@ -87,11 +99,12 @@ async def _listen(
 
 
 def _result(
-    config: SiteConfig, request: Request, snapshot: Snapshot, devices: Mapping[DeviceId, Device]
+    config: SiteConfig, request: Request, snapshot: Snapshot, devices: Mapping[DeviceId, Device], tell: Say
 ) -> Result:
     try:
         record = load(config.state_dir)
-    except Malformed:
+    except Malformed as error:
+        tell(f"\n{error}: nothing counts as proven")
         record = Record()
     identities = {i: identity(info, config.devices[i].rest) for i, info in snapshot.devices.items()}
     findings = assess(Equipment(snapshot, config.grid, record, identities))

@@ -139,7 +139,7 @@ def judge_lines(cause: str, stop_s: float | None, stop_waited_s: float) -> Judge
     if cause:
         return Judgement(UNKNOWN, "no_session", {"cause": cause.replace("_", " ")}, "prove")
     if not stop_waited_s:
-        return Judgement(ATTENTION, "lines_no_stop", {}, "try_stop")
+        return Judgement(UNKNOWN, "lines_no_stop", {}, "try_stop")
     if stop_s is None:
         return Judgement(FAIL, "lines_stop_dead", {"waited_s": round(stop_waited_s)}, "mend_stop")
     return Judgement(PASS, "lines_right", {"stop_s": _tenth(stop_s)})

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from gateway.api.access import write_private
 from gateway.commissioning.judging import Judgement
 from gateway.commissioning.report import MARKS
-from gateway.commissioning.rig import Ask, Say, rig
+from gateway.commissioning.rig import Ask, Rig, Say, rig
 from gateway.commissioning.silence import prove_fail_safe
 from gateway.commissioning.stepping import Pace, Trial, prove_steps
+from gateway.commissioning.wishes import read as read_wishes
 from gateway.config import SiteConfig
 from gateway.fastpath import open_devices, sole_master
 from gateway.faults import ConfigError, Malformed
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, MeterRole, VehicleSample
 from gateway.supply.findings import Check, Verdict
-from gateway.supply.record import FILE, Proof, Record, encode, identity, load
+from gateway.supply.record import FILE, Proof, Record, encode, hangs_on, identity, load
 from gateway.supply.texts import CHECKS, REMEDIES, TEXTS
 
 GUARDS = {"g": "gateway", "c": "charger", "i": "installation"}
@@ -36,6 +37,7 @@ class _Seen:
     """A device as it has told of itself in its proof."""
 
     info: DeviceInfo
+    meter: DeviceInfo | None
     card: FailSafeCard
     car: VehicleSample | None
     judgements: Mapping[Check, Judgement]
@@ -72,6 +74,9 @@ async def prove(config: SiteConfig, wanted: Wanted, say: Say, ask: Ask | None) -
     """Prove what is wanted and return the new record. Raises ConfigError while a gateway runs on the site."""
     infos = chosen(config, wanted)
     async with sole_master(config):
+        wishes = read_wishes(config.state_dir)
+        if wishes is not None and wishes.stopped:
+            raise ConfigError("the owner has stopped everything: first start the gateway and press Resume")
         record = replace(_load(config, say), site=config.site.serial)
         try:
             for info in infos:
@@ -87,29 +92,29 @@ async def _prove_device(
 ) -> Record:
     say(f"\n{info.name} ({info.id})")
     say("  sign and phase: small steps must show on the grid meter")
-    seen = await _step(config, info.id, wanted.pace, say, ask)
+    async with rig(config) as bench:
+        seen = await _step(bench, Trial(bench, info.id, wanted.pace, say, ask, read_wishes(config.state_dir)))
     if seen.car is not None:
         record = replace(record, cars={**record.cars, info.id: seen.car})
-    record = _note(config, record, seen.info, seen.judgements, say)
+    record = _note(config, record, seen, seen.judgements, say)
     if seen.judgements[Check.WIRING_PROOF].verdict in {Verdict.PASS, Verdict.ATTENTION}:
         say("  fail-safe: the gateway plays dead under a small charge")
         ended = await prove_fail_safe(config, seen.info, seen.card, wanted.pace, say)
     else:
         why = "its steps must show on the grid meter first"
         ended = Judgement(Verdict.UNKNOWN, "no_room", {"why": why}, "mend_meter")
-    record = _note(config, record, seen.info, {Check.FAIL_SAFE_PROOF: ended}, say)
+    record = _note(config, record, seen, {Check.FAIL_SAFE_PROOF: ended}, say)
     if info.kind is DeviceKind.EVSE and (guard := await _guard(config, info, wanted, ask)):
         said = Judgement(Verdict.PASS, f"guard_{guard}", {"guard": guard, "meter": _meter_name(config)})
-        record = _note(config, record, seen.info, {Check.FUSE_GUARD: said}, say)
+        record = _note(config, record, seen, {Check.FUSE_GUARD: said}, say)
     return record
 
 
-async def _step(config: SiteConfig, device: DeviceId, pace: Pace, say: Say, ask: Ask | None) -> _Seen:
-    async with rig(config) as bench:
-        judgements = await prove_steps(Trial(bench, device, pace, say, ask))
-        evse = bench.snapshot().evses.get(device)
-        car = evse.vehicle if evse else None
-        return _Seen(bench.info(device), bench.card(device), car, judgements)
+async def _step(bench: Rig, trial: Trial) -> _Seen:
+    judgements = await prove_steps(trial)
+    evse = bench.snapshot().evses.get(trial.device)
+    meter = next((d for d in bench.snapshot().devices.values() if d.role is MeterRole.GRID), None)
+    return _Seen(trial.info, meter, bench.card(trial.device), evse.vehicle if evse else None, judgements)
 
 
 async def _guard(config: SiteConfig, info: DeviceInfo, wanted: Wanted, ask: Ask | None) -> str:
@@ -128,21 +133,27 @@ async def _guard(config: SiteConfig, info: DeviceInfo, wanted: Wanted, ask: Ask 
 def _note(
     config: SiteConfig,
     record: Record,
-    info: DeviceInfo,
+    seen: _Seen,
     judgements: Mapping[Check, Judgement],
     say: Say,
 ) -> Record:
     """Put judgements on disk, and say them."""
-    hangs_on = identity(info, config.devices[info.id].rest)
+    info = seen.info
+    own = identity(info, config.devices[info.id].rest)
+    meter = identity(seen.meter, config.devices[seen.meter.id].rest) if seen.meter else ""
     for check, made in judgements.items():
         at = datetime.now(UTC).replace(microsecond=0)
-        proof = Proof(
-            info.id, check, made.verdict, made.text_key, at, hangs_on, made.figures, made.remedy_key
-        )
+        on = hangs_on(check, own, meter)
+        proof = Proof(info.id, check, made.verdict, made.text_key, at, on, made.figures, made.remedy_key)
         record = record.proven(proof)
+        kept = record.proof(info.id, check)
         say(f"  {MARKS[made.verdict]} {CHECKS[check]}: {TEXTS[made.text_key].format_map(made.figures)}")
         if made.verdict is not Verdict.PASS and made.remedy_key:
             say(f"      → {REMEDIES[made.remedy_key]}")
+        if kept is not None and kept is not proof:
+            say(
+                f"      What was found at {kept.at:%Y-%m-%d %H:%M} UTC still holds: {TEXTS[kept.text_key].format_map(kept.figures)}"
+            )
     write_private(config.state_dir / FILE, encode(record))
     return record
 

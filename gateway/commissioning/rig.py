@@ -92,11 +92,26 @@ class Rig:
         others = [m for m in snapshot.meters.values() if m is not None and m is not grid]
         return grid.at, _less(grid, others)
 
+    def over(self) -> bool:
+        """Tell whether a phase is over its fuse, or no fresh meter is there to tell."""
+        grid = self.snapshot().grid()
+        fuse_a, phases = self.config.grid.main_fuse_a, self.config.grid.phases
+        return grid is None or any(abs(a) > fuse_a for a in grid.phase_current_a[:phases])
+
+    def fits(self, info: DeviceInfo, change_w: float) -> bool:
+        """Tell whether a change of a device's power keeps each of its phases within the fuse, by a fresh grid meter."""
+        grid, wiring = self.snapshot().grid(), self.config.grid
+        if grid is None:
+            return False
+        change_a = change_w / len(info.phases) / wiring.nominal_voltage_v
+        before_a = (grid.phase_power_w[phase - 1] / wiring.nominal_voltage_v for phase in info.phases)
+        return all(abs(a + change_a) <= wiring.main_fuse_a for a in before_a)
+
     async def mean_w(self, seconds: float) -> PhaseWatts | None:
-        """Return the mean of ``house_w`` over new samples; None when the meter fell silent."""
+        """Return the mean of ``house_w`` over new samples; None when the meter fell silent or a phase came over its fuse."""
         ends_at, seen = monotonic() + seconds, dict[float, PhaseWatts]()
         while monotonic() < ends_at:
-            if (now := self.house_w()) is None:
+            if self.over() or (now := self.house_w()) is None:
                 return None
             seen[now[0]] = now[1]
             await asyncio.sleep(LOOK_S / 2)
@@ -138,9 +153,7 @@ class Rig:
 
     def _guard(self) -> None:
         """A phase over its fuse, or no meter to tell, ends every power at once; what was begun is then not measured."""
-        grid, fuse_a = self.snapshot().grid(), self.config.grid.main_fuse_a
-        over = grid is None or any(abs(a) > fuse_a for a in grid.phase_current_a[: self.config.grid.phases])
-        if over and any(self._orders.values()):
+        if any(self._orders.values()) and self.over():
             LOGGER.warning("a phase is over its fuse, or the grid meter is silent: back to 0 W")
             self._orders = dict.fromkeys(self._orders, 0.0)
             self.over_fuse = True

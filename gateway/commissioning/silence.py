@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gateway.commissioning.converter import still_ordered
@@ -89,11 +89,13 @@ class _Trial:
         """Return the seconds from the signal until the device's power had left the meter; None for not in time."""
         if not await self._bench.until(lambda: self._bench.house_w() is not None, RISE_S / 4):
             raise _DisturbedError("the grid meter is silent")
-        self._check_fuse()
+        if not self._bench.fits(self._info, self._step_w):
+            raise _DisturbedError("its phase would come over its fuse")
         base_w = self._mine(await self._mean())
         self._say("    ordering a small charge …")
         async with _holder(self._site, self._info.id, self._step_w) as holder:
-            if not await holder.reached(FOLLOWED * self._step_w, RISE_S):
+            if not await holder.reached(FOLLOWED * self._step_w, RISE_S, self._bench.over):
+                self._stop_if_over()
                 raise _DisturbedError("it did not begin to charge")
             risen_w = self._mine(await self._mean()) - base_w
             if risen_w < FOLLOWED * self._step_w:
@@ -105,15 +107,15 @@ class _Trial:
         self._say(f"    {how}: {told} (card: {card_s:g} s, up to {ANSWER_S:g} s more for the meter)")
         return fell_s
 
-    def _check_fuse(self) -> None:
-        grid, meter = self._bench.config.grid, self._bench.snapshot().grid()
-        step_a = self._step_w / len(self._info.phases) / grid.nominal_voltage_v
-        if meter and any(meter.phase_current_a[p - 1] + step_a > grid.main_fuse_a for p in self._info.phases):
-            raise _DisturbedError("its phase is close to its fuse")
+    def _stop_if_over(self) -> None:
+        """End it all, the holder with it, while a phase is over its fuse or nobody can tell."""
+        if self._bench.over():
+            raise _DisturbedError("a phase came over its fuse, or the grid meter fell silent")
 
     async def _watch(self, threshold_w: float, longest_s: float) -> float | None:
         began_at, fall = monotonic(), Fall(threshold_w)
         while monotonic() - began_at < longest_s:
+            self._stop_if_over()
             if (now := self._bench.house_w()) is not None:
                 fall = fall.after(now[0], self._mine(now[1]))
                 if fall.settled(now[0]) and fall.below_since is not None:
@@ -122,10 +124,10 @@ class _Trial:
         return None
 
     async def _mean(self) -> PhaseWatts:
-        await self._bench.until(lambda: False, self._pace.settle_s)
+        await self._bench.until(self._bench.over, self._pace.settle_s)
         mean_w = await self._bench.mean_w(self._pace.measure_s)
         if mean_w is None:
-            raise _DisturbedError("the grid meter fell silent")
+            raise _DisturbedError("a phase came over its fuse, or the grid meter fell silent")
         return mean_w
 
     def _mine(self, house_w: PhaseWatts) -> float:
@@ -140,15 +142,15 @@ class _Holder:
         self._process = process
         self._power_w = 0.0
 
-    async def reached(self, power_w: float, seconds: float) -> bool:
-        """Wait until the device has told of this power; tell whether it did."""
+    async def reached(self, power_w: float, seconds: float, give_up: Callable[[], bool]) -> bool:
+        """Wait until the device has told of this power; tell whether it did before it was time to ``give_up``."""
         assert self._process.stdout is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while line := await self._process.stdout.readline():
                     self._power_w = json.loads(line)["power_w"] or 0.0
-                    if self._power_w >= power_w:
-                        return True
+                    if self._power_w >= power_w or give_up():
+                        return self._power_w >= power_w
         return False
 
     def send(self, number: signal.Signals) -> None:

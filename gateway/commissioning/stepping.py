@@ -8,7 +8,7 @@ from gateway.commissioning.rig import Ask, Rig, Say
 from gateway.devices.clock import monotonic
 from gateway.fastpath import DISCHARGE_AT_MOST_S
 from gateway.faults import FaultCode
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseState
+from gateway.model import DeviceId, DeviceInfo, DeviceKind, EvseState, OwnerSettings
 from gateway.supply.findings import Check, Verdict
 
 SESSION_S = 90.0
@@ -16,6 +16,7 @@ RISE_S = 20.0
 STOP_PATIENCE_S = 60.0
 STILL_W = 150.0
 FULLEST_PCT, EMPTIEST_PCT = 95.0, 25.0
+FLOOR_MARGIN_PCT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,17 @@ class Trial:
     say: Say
     ask: Ask | None = None
 
+    wishes: OwnerSettings | None = None
+    """None: they cannot be read, so what the owner may have forbidden is not done."""
+
     @property
     def info(self) -> DeviceInfo:
         """The device as it has told of itself."""
         return self.rig.info(self.device)
+
+    def size_w(self, direction: int) -> float:
+        """Return how large a step up (1) or down (-1) is."""
+        return min(self.pace.step_w, _nameplate_w(self.info, direction))
 
 
 async def prove_steps(trial: Trial) -> dict[Check, Judgement]:
@@ -96,8 +104,8 @@ async def _wiring(trial: Trial) -> Judgement:
 
 async def _step(trial: Trial, direction: int, before: Measured | None) -> tuple[Step | None, Measured | None]:
     """Measure under one step and after it; return the step, None when it was disturbed, and what was measured after."""
-    rig, pace, device = trial.rig, trial.pace, trial.device
-    ordered_w = direction * min(pace.step_w, _nameplate_w(trial.info, direction))
+    rig, device = trial.rig, trial.device
+    ordered_w = direction * trial.size_w(direction)
     rig.order(device, ordered_w)
     await rig.until(lambda: abs((rig.power_w(device) or 0.0) - ordered_w) < STILL_W, RISE_S / 2)
     under = await _measure(trial)
@@ -131,32 +139,45 @@ async def _measure(trial: Trial) -> Measured | None:
 def _against(trial: Trial, direction: int) -> Iterator[str]:
     """Yield what speaks against a step in one direction now."""
     rig, info, snapshot = trial.rig, trial.info, trial.rig.snapshot()
-    step_w, grid = trial.pace.step_w, rig.config.grid
-    storage, evse = snapshot.storages.get(info.id), snapshot.evses.get(info.id)
-    sample = storage or evse
-    vehicle = evse.vehicle if evse else None
-    soc_pct = rig.soc_pct(info.id)
+    step_w, grid, meter = trial.size_w(direction), rig.config.grid, snapshot.grid()
+    sample = snapshot.storages.get(info.id) or snapshot.evses.get(info.id)
     able_w = (sample.charge_max_w if direction > 0 else sample.discharge_max_w) if sample else 0.0
-    if _nameplate_w(info, direction) <= 0:
+    if step_w <= 0:
         yield "it is not made for it"
-    elif able_w < step_w / 2:
-        yield f"it can do {able_w:.0f} W now"
-    if direction > 0:
-        meter = snapshot.grid()
-        step_a = step_w / len(info.phases) / grid.nominal_voltage_v
-        if meter and any(meter.phase_current_a[p - 1] + step_a > grid.main_fuse_a for p in info.phases):
-            yield f"{named(info.phases)} is close to its fuse"
-        if soc_pct is not None and soc_pct > FULLEST_PCT:
-            yield f"it is full ({soc_pct:.0f} %)"
         return
-    longest_s = rig.card(info.id).discharging_at_most_s
+    if able_w < step_w / 2:
+        yield f"it can do {able_w:.0f} W now"
+    if not rig.fits(info, direction * step_w):
+        yield f"{named(info.phases)} would come over its fuse"
+    limit_w = grid.import_limit_w if direction > 0 else grid.export_limit_w
+    if limit_w is not None and meter and direction * meter.power_w + step_w > limit_w:
+        yield f"the {'import' if direction > 0 else 'export'} limit leaves no room"
+    soc_pct = rig.soc_pct(info.id)
+    if direction < 0:
+        yield from _against_discharge(trial, soc_pct)
+    elif soc_pct is not None and soc_pct > FULLEST_PCT:
+        yield f"it is full ({soc_pct:.0f} %)"
+
+
+def _against_discharge(trial: Trial, soc_pct: float | None) -> Iterator[str]:
+    """Yield what the device's card, its charge and its owner say against a discharge."""
+    longest_s = trial.rig.card(trial.device).discharging_at_most_s
     if longest_s is None or longest_s > DISCHARGE_AT_MOST_S:
         yield "its fail-safe does not allow discharge"
-    if soc_pct is None or soc_pct < max(EMPTIEST_PCT, (vehicle and vehicle.min_discharge_soc_pct) or 0.0):
-        yield "its charge is unknown" if soc_pct is None else f"it is nearly empty ({soc_pct:.0f} %)"
-    meter = snapshot.grid()
-    if grid.export_limit_w is not None and meter and meter.power_w - step_w < -grid.export_limit_w:
-        yield "the export limit leaves no room"
+    if trial.wishes is None:
+        yield "what the owner allows cannot be read"
+        return
+    wishes = trial.wishes.of(trial.device)
+    if not wishes.discharge_allowed:
+        yield "the owner does not allow it"
+    evse = trial.rig.snapshot().evses.get(trial.device)
+    cars_pct = (evse.vehicle.min_discharge_soc_pct if evse and evse.vehicle else None) or 0.0
+    if soc_pct is None:
+        yield "its charge is unknown"
+    elif soc_pct < wishes.floor_soc_pct + FLOOR_MARGIN_PCT:
+        yield f"it is at {soc_pct:.0f} %, the owner keeps {wishes.floor_soc_pct:.0f} %"
+    elif soc_pct < max(EMPTIEST_PCT, cars_pct):
+        yield f"it is nearly empty ({soc_pct:.0f} %)"
 
 
 async def _open_session(trial: Trial) -> dict[Check, Judgement]:

@@ -194,11 +194,11 @@ class Holder:
     def _tell(self, flows_w: float | None) -> None:
         self._flows_w = flows_w or 0.0
 
-    async def reached(self, power_w: float, seconds: float) -> bool:
+    async def reached(self, power_w: float, seconds: float, give_up: Callable[[], bool]) -> bool:
         """Wait until the device has told of this power."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._flows_w < power_w:
+                while self._flows_w < power_w and not give_up():
                     await asyncio.sleep(LOOK_S)
         return self._flows_w >= power_w
 

@@ -62,6 +62,26 @@ def test_a_report_that_cannot_be_written_is_one_line(site, capsys):
 def test_without_a_terminal_nothing_is_proven(site, capsys, monkeypatch, tmp_path):
     nobody = (tmp_path / "nobody").open("w+")
     monkeypatch.setattr("sys.stdin", nobody)
-    assert main(["check", "--prove", str(site)]) == 1
+    assert main(["check", "--prove", str(site)]) == 3
     assert "Nothing was touched." in capsys.readouterr().out
     nobody.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--prove", "--watts", "-1500"], "--watts"),
+        (["--prove", "--watts", "nan"], "--watts"),
+        (["--prove", "--watts", "50"], "--watts"),
+        (["--connect", "--seconds", "0"], "--seconds"),
+        (["--device", "battery"], "--prove"),
+        (["--yes", "--connect"], "--prove"),
+        (["--fuse-guard", "charger"], "--prove"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_touched(site, capsys, arguments, said):
+    with pytest.raises(SystemExit) as refused:
+        main(["check", *arguments, str(site)])
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (site.parent / "state").exists()

@@ -109,4 +109,4 @@ def test_a_session_that_did_not_come_about_points_at_a_wire_or_at_its_cause(caus
 def test_the_emergency_stop_must_be_seen():
     assert judge_lines("", 0.3, 60.0).verdict is Verdict.PASS
     assert judge_lines("", None, 60.0).text_key == "lines_stop_dead"
-    assert judge_lines("", None, 0.0).verdict is Verdict.ATTENTION
+    assert judge_lines("", None, 0.0).verdict is Verdict.UNKNOWN

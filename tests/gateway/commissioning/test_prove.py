@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from gateway.commissioning.check import Request, check
+from gateway.commissioning.check import NOT_PROVEN, Request, check
 from gateway.commissioning.prove import Wanted
+from gateway.commissioning.stepping import Pace
 from gateway.config import load
 from gateway.fastpath import sole_master
 from gateway.faults import ConfigError
@@ -108,7 +109,7 @@ async def test_a_converter_whose_lease_does_nothing_is_found(bench):
 @indoors
 async def test_without_a_car_nothing_is_said_of_the_charger(bench):
     await bench.do("unplug")
-    assert await bench.prove("garage") == 0
+    assert await bench.prove("garage") == NOT_PROVEN
     assert bench.proof("garage", "wiring_proof") == ("unknown", "no_room")
     await at_rest(bench)
 
@@ -145,7 +146,7 @@ async def test_who_does_not_say_yes_has_touched_nothing(bench):
     async def person(_question):
         return "no"
 
-    assert await bench.prove("battery", ask=person) == 1
+    assert await bench.prove("battery", ask=person) == NOT_PROVEN
     assert bench.said[-1] == "Nothing was touched."
     assert not (bench.folder / "state/commissioning.json").exists()
 
@@ -176,3 +177,113 @@ async def test_the_report_is_for_people_programs_and_the_installers_file(bench):
 async def test_an_unknown_device_is_named_before_anything_is_touched(bench):
     with pytest.raises(ConfigError, match="--device attic: write one of: battery, garage"):
         await check(load(bench.site), Request(prove=Wanted(("attic",))), print, None)
+
+
+# ── whatever happens, and whatever the owner said ────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("device", "after_s"),
+    [
+        *(("battery", s) for s in (0.05, 1.0, 5.0, 9.0, 13.0)),
+        *(("garage", s) for s in (0.05, 4.0, 12.0, 21.0, 34.0)),
+    ],
+)
+def test_interrupted_at_any_moment_it_leaves_nothing_commanded(tmp_path, monkeypatch, device, after_s):
+    @indoors
+    async def story(bench):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(after_s):
+                await bench.prove(device)
+        await at_rest(bench)
+
+    story(tmp_path, monkeypatch)
+
+
+def wishes(bench, **battery):
+    (bench.folder / "state").mkdir(exist_ok=True)
+    (bench.folder / "state/owner.json").write_text(json.dumps({"owner": {"devices": {"battery": battery}}}))
+
+
+def discharged(bench):
+    return any("discharge 1/" in line for line in bench.said)
+
+
+@indoors
+async def test_it_does_not_discharge_below_the_owners_floor(bench):
+    wishes(bench, floor_soc_pct=50.0)
+    assert await bench.prove("battery") == 0
+    assert not discharged(bench)
+    assert any("discharge: not tried, it is at 45 %, the owner keeps 50 %" in line for line in bench.said)
+
+
+@indoors
+async def test_it_does_not_discharge_what_the_owner_does_not_allow(bench):
+    wishes(bench, discharge_allowed=False)
+    assert await bench.prove("battery") == 0
+    assert not discharged(bench)
+
+
+@indoors
+async def test_wishes_that_cannot_be_read_allow_no_discharge(bench):
+    (bench.folder / "state").mkdir()
+    (bench.folder / "state/owner.json").write_text("{")
+    assert await bench.prove("battery") == 0
+    assert not discharged(bench)
+    assert (bench.folder / "state/owner.json").read_text() == "{"
+
+
+@indoors
+async def test_while_the_owner_has_stopped_everything_nothing_is_touched(bench):
+    (bench.folder / "state").mkdir()
+    (bench.folder / "state/owner.json").write_text('{"owner": {"stopped": true}}')
+    with pytest.raises(ConfigError, match="stopped everything"):
+        await bench.prove("battery")
+    assert not any("ordered" in line for line in bench.said)
+
+
+@indoors
+async def test_a_phase_over_its_fuse_ends_the_trial_of_the_fail_safe_at_once(bench):
+    async def oven():
+        while not any("ordering" in line for line in bench.said):
+            await asyncio.sleep(0.1)
+        while (await bench.do("status"))["battery"]["power_w"] < 1000.0:
+            await asyncio.sleep(0.1)
+        await bench.do("set_load", w=3 * 25.0 * 230.0)
+        await asyncio.sleep(2.5)
+        assert abs((await bench.do("status"))["battery"]["power_w"]) < 100.0
+        await bench.do("set_load", w=600.0)
+
+    bench.rewrite("lease_s = 3", "lease_s = 30")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(oven())
+        tasks.create_task(bench.prove("battery"))
+    assert bench.proof("battery", "fail_safe_proof") == ("unknown", "no_room")
+
+
+@indoors
+async def test_a_step_that_would_bring_a_phase_over_its_fuse_is_not_tried_in_either_direction(bench):
+    bench.rewrite("main_fuse_a = 25.0", "main_fuse_a = 6.0")
+    assert await bench.prove("battery", pace=Pace(step_w=1800.0)) == NOT_PROVEN
+    assert bench.proof("battery", "wiring_proof") == ("unknown", "no_room")
+    assert not any("ordered" in line for line in bench.said)
+
+
+@indoors
+async def test_a_proof_that_could_not_be_tried_takes_nothing_away(bench):
+    assert await bench.prove("battery") == 0
+    wishes(bench, floor_soc_pct=50.0)
+    await bench.do("set_soc", battery=97.0)
+    await bench.do("meter_silent", on=True)
+    await bench.prove("battery")
+    assert bench.proof("battery", "wiring_proof") == ("pass", "wiring_right")
+    assert bench.proof("battery", "fail_safe_proof") == ("pass", "fail_safe_holds")
+    assert any("still holds" in line for line in bench.said)
+
+
+@indoors
+async def test_results_that_cannot_be_read_are_named(bench):
+    (bench.folder / "state").mkdir()
+    (bench.folder / "state/commissioning.json").write_text("{")
+    await check(load(bench.site), Request(), bench.said.append, None)
+    assert any("commissioning.json" in line and "nothing counts as proven" in line for line in bench.said)
