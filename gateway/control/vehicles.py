@@ -85,9 +85,9 @@ def _with_car(sample: EvseSample | None, car: VehicleState) -> EvseSample | None
 def _follow(before: Followed | None, device: DeviceId, snapshot: Snapshot) -> Followed:
     now, sample = snapshot.at, snapshot.evses[device]
     was = before or Followed(VehicleState(device), now)
-    ev = _ev_of(snapshot, device)
+    evs = _evs_of(snapshot, device)
     plugged = sample.plugged if sample else was.state.plugged
-    told = tuple(_told(snapshot, device, sample, ev))
+    told = tuple(_told(snapshot, device, sample, evs))
     unwatched = sample is not None and now - was.at > UNWATCHED_S
     if plugged is not was.state.plugged or unwatched:
         was = replace(was, held={})
@@ -99,14 +99,14 @@ def _follow(before: Followed | None, device: DeviceId, snapshot: Snapshot) -> Fo
             now, one.soc_pct, one.most_w, was.state.capacity_wh
         )
     state = _with_facts(
-        replace(was.state, plugged=plugged), sample, _charger_source(snapshot, device), ev, now
+        replace(was.state, plugged=plugged), sample, _charger_source(snapshot, device), evs, now
     )
     return _with_soc(replace(was, state=state, held=held), told, sample, now)
 
 
-def _ev_of(snapshot: Snapshot, device: DeviceId) -> EvSample | None:
-    """Return the fresh sample of the vehicle device that belongs to an EVSE."""
-    return next((s for d, s in snapshot.evs.items() if s and snapshot.devices[d].charger == device), None)
+def _evs_of(snapshot: Snapshot, device: DeviceId) -> tuple[EvSample, ...]:
+    """Return the fresh samples of the car that belongs to an EVSE: one for each of its buses that is heard."""
+    return tuple(s for d, s in snapshot.evs.items() if s and snapshot.devices[d].charger == device)
 
 
 def _charger_source(snapshot: Snapshot, device: DeviceId) -> VehicleSource:
@@ -115,7 +115,7 @@ def _charger_source(snapshot: Snapshot, device: DeviceId) -> VehicleSource:
 
 
 def _told(
-    snapshot: Snapshot, device: DeviceId, sample: EvseSample | None, ev: EvSample | None
+    snapshot: Snapshot, device: DeviceId, sample: EvseSample | None, evs: tuple[EvSample, ...]
 ) -> Iterator[Told]:
     """Yield who tells a SoC now; a charger repeats what it last heard, so it counts only during a session."""
     rated = snapshot.devices[device].rated
@@ -123,7 +123,8 @@ def _told(
     plugged = sample is not None and sample.plugged
     if sample and sample.vehicle and sample.vehicle.soc_pct is not None and sample.state in _LIVE:
         yield Told(_charger_source(snapshot, device), sample.vehicle.soc_pct, at_home_w)
-    if ev is not None and ev.awake and (soc_pct := _dash_soc_pct(ev)) is not None:
+    soc_pct = next((soc for ev in evs if ev.awake and (soc := _dash_soc_pct(ev)) is not None), None)
+    if soc_pct is not None:
         yield Told(VehicleSource.EV_CAN, soc_pct, at_home_w if plugged else ON_THE_ROAD_W)
 
 
@@ -184,15 +185,14 @@ def _with_facts(
     state: VehicleState,
     sample: EvseSample | None,
     charger: VehicleSource,
-    ev: EvSample | None,
+    evs: tuple[EvSample, ...],
     now: float,
 ) -> VehicleState:
     """Take over what is told now, the car's own word first; what nobody tells any more stays, and ages."""
     told: list[tuple[VehicleSource, dict[str, Any]]] = []
     if sample is not None and sample.vehicle is not None and sample.state in _LIVE:
         told.append((charger, {name: getattr(sample.vehicle, name) for name in _OF_CHARGER}))
-    if ev is not None:
-        told.append((VehicleSource.EV_CAN, {name: getattr(ev, name) for name in _OF_EV_CAN}))
+    told += [(VehicleSource.EV_CAN, {name: getattr(ev, name) for name in _OF_EV_CAN}) for ev in evs]
     facts: dict[str, Any] = {}
     provenance = dict(state.provenance)
     for source, values in told:

@@ -32,6 +32,7 @@ class Drive:
     now: float = 0.0
     cars: dict = field(default_factory=dict)
     ev: EvSample | None = None
+    other_ev: EvSample | None = None
 
     def tick(self, sample, seconds=1.0):
         self.now += seconds
@@ -41,7 +42,9 @@ class Drive:
             ),
             "leaf": DeviceInfo("leaf", DeviceKind.VEHICLE, "Leaf", "vehicle.leaf", charger="garage"),
         }
-        evs = {"leaf": replace(self.ev, at=self.now) if self.ev else None}
+        infos["other"] = replace(infos["leaf"], id="other")
+        told = {"leaf": self.ev, "other": self.other_ev}
+        evs = {device: replace(ev, at=self.now) if ev else None for device, ev in told.items()}
         evses = {"garage": replace(sample, at=self.now) if sample else None}
         told = Snapshot(self.now, UTC_NOW, infos, {}, {}, evses, Wishes(), {}, evs=evs)
         self.cars = follow(self.cars, told)
@@ -172,6 +175,16 @@ def test_a_charger_that_was_silent_for_long_may_have_another_car():
 def test_a_first_generation_car_is_known_by_its_energy():
     drive = Drive(driver="evse.quasar", ev=EvSample(0.0, awake=True, energy_wh=8880.0, capacity_wh=24_000.0))
     assert drive.car(None).soc_pct == pytest.approx(37.0)
+
+
+def test_a_car_that_is_heard_on_both_of_its_buses_is_one_car():
+    drive = Drive(
+        driver="evse.quasar",
+        ev=EvSample(0.0, awake=True, odometer_km=48_000.0),
+        other_ev=EvSample(0.0, awake=True, dash_soc_pct=53.0, capacity_wh=37_800.0),
+    )
+    car = drive.car(charger(None))
+    assert (car.soc_pct, car.odometer_km, car.capacity_wh) == (53.0, 48_000.0, 37_800.0)
 
 
 def test_the_cars_own_facts_stay_known_while_it_sleeps():
