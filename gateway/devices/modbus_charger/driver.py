@@ -20,12 +20,11 @@ from gateway.devices.modbus_charger.steering import (
     Wish,
     asked_anew,
     attuned,
-    differs,
     done,
     next_act,
     refused,
-    seen,
 )
+from gateway.devices.modbus_charger.watching import differs, seen
 from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoint
 

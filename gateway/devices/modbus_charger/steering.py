@@ -1,4 +1,4 @@
-"""Pure: what a charger must be told next, and what it has shown since the last time."""
+"""Pure: what a charger must be told next, and what stands when it was; what it shows is judged in ``watching``."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,15 +8,6 @@ from gateway.model import EvseState
 SEEK_W = 1.0
 """Too little to flow, enough for a charger to talk to the car about its state of charge."""
 SEEK_S = 60.0
-SEEK_AGAIN_S, SOC_LASTS_S = 900.0, 6 * 3600.0
-"""Without a state of charge the house may not use the car, so it is sought again when it was not told, or long ago."""
-REFUSED_AFTER_S = 20.0
-FLOWS_W = 100.0
-REFUSAL_S = YIELD_S = 3600.0
-DISTURBED_WITHIN_S = 60.0
-DISTURBED_TIMES = 2
-RESTART_S, RESTART_DOUBLINGS = 10.0, 8
-"""A charger that rests under an order is started anew, and ever more seldom when that moves nothing: its car is full."""
 RETRY_S, RETRY_ZERO_S = 5.0, 1.0
 ENDLESS_S = 3.0
 """A charger that says no to an end for so long is left in silence, so that its lease ends what flows."""
@@ -29,14 +20,8 @@ BEGIN_SHARE = 1.25
 LESSEN_AFTER_S = 1.5
 REACT_S = 0.5
 """Whoever wishes has seen the newest sample after this, even when no new wish comes."""
-TRIM_GAIN, TRIM_AT_MOST, TRIM_FROM_W, TRIM_NEAR_W = 0.7, 0.2, 20.0, 50.0
-FOLLOW_TOLERANCE_W = 150.0
-FULL_PCT = 95.0
 
-APP = "control was taken in the charger's own app"
-SECOND_MASTER = "another controller changed what was ordered, twice within a minute"
-NO_FLOW = "discharging was acknowledged and nothing flows"
-_WHAT_TO_DO = (
+WHAT_TO_DO = (
     "check the grid code in the charger's installer menu, and the car's charge; plug in anew to try again"
 )
 
@@ -196,7 +181,7 @@ def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) ->
     Less goes out sooner than more: what is wished before power that was ordered has come is often its echo.
     """
     before_w = standing.order_w
-    power_w = _trimmed_w(target_w(now, wish, look, standing), look, standing)
+    power_w = trimmed_w(target_w(now, wish, look, standing), look, standing)
     if before_w == power_w:
         return Act.WAIT, float("inf")
     if before_w is None or wish.power_w == 0.0:
@@ -213,7 +198,7 @@ def _pace(now: float, wish: Wish, look: Look, standing: Standing, make: Make) ->
     return (Act.ORDER, power_w) if now >= reacts_at else (Act.WAIT, reacts_at)
 
 
-def _trimmed_w(asked_w: float, look: Look, standing: Standing) -> float:
+def trimmed_w(asked_w: float, look: Look, standing: Standing) -> float:
     """Return the set-point at which ``asked_w`` is seen to flow; never less than that, never out of the window."""
     if asked_w > SEEK_W:
         return min(asked_w + standing.trim_w, max(asked_w, look.charge_max_w))
@@ -232,24 +217,6 @@ def attuned(now: float, wish: Wish, look: Look, standing: Standing) -> Standing:
         return standing
     part = min(1.0, asked_w / standing.asked_w) if asked_w * standing.asked_w > 0 else 0.0
     return replace(standing, asked_w=asked_w, trim_w=float(int(standing.trim_w * part)))
-
-
-def _learnt(look: Look, standing: Standing, make: Make) -> Standing:
-    """Once the charger has settled, raise the trim by most of what lacks, or take away at once what is too much."""
-    order_w, most_w = standing.order_w, TRIM_AT_MOST * abs(standing.asked_w)
-    settled = look.at >= standing.written_at + make.settle_s and look.state is EvseState.READY
-    if not make.trims or not settled or order_w is None or look.power_w * order_w <= 0:
-        return standing
-    if (
-        abs(order_w - _trimmed_w(standing.asked_w, look, standing)) > TRIM_NEAR_W
-        or abs(look.power_w) < FLOWS_W
-    ):
-        return standing
-    lacking_w = abs(standing.asked_w) - abs(look.power_w)
-    if abs(lacking_w) < TRIM_FROM_W:
-        return standing
-    change_w = TRIM_GAIN * lacking_w if lacking_w > 0 else lacking_w
-    return replace(standing, trim_w=float(int(min(max(standing.trim_w + change_w, 0.0), most_w))))
 
 
 def done(now: float, act: Act, power_w: float, standing: Standing) -> Standing:
@@ -290,7 +257,7 @@ def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) 
     """
     again = standing.refused_act == (act, power_w == 0.0)
     if act is Act.ORDER and power_w < 0 and again:
-        return replace(standing, order_w=None, refusal=f"{why}: {_WHAT_TO_DO}", refused_at=now)
+        return replace(standing, order_w=None, refusal=f"{why}: {WHAT_TO_DO}", refused_at=now)
     stands_w = None if act in {Act.ORDER, Act.START} else standing.order_w
     ends = power_w == 0.0 and act in {Act.ORDER, Act.STOP, Act.GIVE_BACK}
     since = now if standing.endless_since is None else standing.endless_since
@@ -307,112 +274,3 @@ def refused(now: float, act: Act, power_w: float, standing: Standing, why: str) 
 def asked_anew(standing: Standing) -> Standing:
     """Return what stands when the owner asks again: nothing is held against the charger any more."""
     return replace(standing, refusal="", yielded="", disturbed_at=(), restarts=0)
-
-
-def seen(now: float, look: Look, standing: Standing, make: Make) -> Standing:
-    """Return what stands after one more look at the charger on an unbroken connection."""
-    standing = _pardoned(now, standing)
-    if not look.plugged:
-        standing = replace(
-            standing,
-            session=False,
-            seeking_since=None,
-            soc_known=False,
-            dry_since=None,
-            refusal="",
-            yielded="",
-            restarts=0,
-        )
-    standing = _sought(now, look, standing, make)
-    if standing.held:
-        standing = _disturbed(now, look, standing)
-    standing = _rested(now, look, standing)
-    return _watched(now, look, _learnt(look, standing, make), make)
-
-
-def _sought(now: float, look: Look, standing: Standing, make: Make) -> Standing:
-    """Note that the state of charge is told; begin to seek it anew in a session that has long been without, at 0 W."""
-    if look.soc_pct is not None:
-        return replace(standing, soc_known=True, soc_at=now)
-    if standing.soc_known and now >= standing.soc_at + SOC_LASTS_S:
-        standing = replace(standing, soc_known=False, seeking_since=None)
-    since = float("-inf") if standing.seeking_since is None else standing.seeking_since
-    due = make.seeks_soc and not standing.soc_known and now >= since + SEEK_AGAIN_S
-    return (
-        replace(standing, seeking_since=now)
-        if due and standing.session and not standing.order_w
-        else standing
-    )
-
-
-def _pardoned(now: float, standing: Standing) -> Standing:
-    """Try again after an hour what was refused or left to another."""
-    if standing.refusal and now >= standing.refused_at + REFUSAL_S:
-        standing = replace(standing, refusal="")
-    if standing.yielded and now >= standing.yielded_at + YIELD_S:
-        standing = replace(standing, yielded="", disturbed_at=())
-    return standing
-
-
-def _disturbed(now: float, look: Look, standing: Standing) -> Standing:
-    """Let go of a charger that somebody else commands.
-
-    Control that falls to the app while the connection holds was taken there by a person; after a restart of the charger
-    the connection is a new one, and control is simply taken again.
-    """
-    if not look.ours:
-        gone = replace(standing, remote=False, held=False, session=False, order_w=0.0, seeking_since=None)
-        return replace(gone, yielded=APP, yielded_at=now) if look.plugged else gone
-    foreign = standing.order_w is not None and abs(look.kept_w - standing.order_w) >= 1.0
-    if not foreign and look.leased:
-        return standing
-    times = (*(at for at in standing.disturbed_at if now - at < DISTURBED_WITHIN_S), now)
-    standing = replace(
-        standing,
-        disturbed_at=times,
-        held=look.leased,
-        order_w=None if foreign else standing.order_w,
-    )
-    if len(times) >= DISTURBED_TIMES:
-        standing = replace(standing, yielded=SECOND_MASTER, yielded_at=now)
-    return standing
-
-
-def _rested(now: float, look: Look, standing: Standing) -> Standing:
-    """Give up a session in which the charger rests for long under an order: it has ended it."""
-    order_w = standing.order_w
-    if abs(look.power_w) >= FLOWS_W:
-        standing = replace(standing, restarts=0)
-    if not (standing.session and look.resting and order_w):
-        return replace(standing, resting_since=None)
-    restarts = standing.restarts if order_w * standing.rested_w > 0 else 0
-    since = now if standing.resting_since is None else standing.resting_since
-    if now < since + RESTART_S * 2 ** min(restarts, RESTART_DOUBLINGS):
-        return replace(standing, resting_since=since)
-    return replace(standing, session=False, resting_since=None, restarts=restarts + 1, rested_w=order_w)
-
-
-def _watched(now: float, look: Look, standing: Standing, make: Make) -> Standing:
-    """Note since when an ordered discharge has not flowed, and name it a refusal in time, half of it after a new start."""
-    ordered = standing.order_w is not None and standing.order_w < -SEEK_W
-    flows = look.power_w < -FLOWS_W
-    if ordered and look.state is EvseState.STARTING and standing.dry_since is not None:
-        return replace(standing, dry_since=max(standing.dry_since, now - REFUSED_AFTER_S / 2))
-    if not ordered or flows or look.state is not EvseState.READY:
-        return replace(standing, dry_since=None)
-    dry_since = now if standing.dry_since is None else standing.dry_since
-    if now - dry_since >= max(REFUSED_AFTER_S, make.settle_s) and not standing.refusal:
-        standing = replace(standing, refusal=f"{NO_FLOW}: {_WHAT_TO_DO}", refused_at=now)
-    return replace(standing, dry_since=dry_since)
-
-
-def differs(now: float, look: Look, standing: Standing, make: Make) -> bool:
-    """Tell whether the measured power is not what was ordered; never before the charger has settled."""
-    order_w = standing.order_w
-    if order_w is None or not standing.held or now < standing.written_at + make.settle_s:
-        return False
-    if order_w > 0 and look.soc_pct is not None and look.soc_pct >= FULL_PCT:
-        return False
-    part_w = make.least_share * order_w
-    low_w, high_w = min(part_w, order_w), max(part_w, order_w)
-    return not low_w - FOLLOW_TOLERANCE_W <= look.power_w <= high_w + FOLLOW_TOLERANCE_W

@@ -8,12 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.devices.modbus_charger.steering import (
-    REFUSED_AFTER_S,
     RENEW_S,
-    SEEK_AGAIN_S,
     SEEK_S,
     SEEK_W,
-    SOC_LASTS_S,
     Act,
     Look,
     Make,
@@ -21,13 +18,12 @@ from gateway.devices.modbus_charger.steering import (
     Wish,
     asked_anew,
     attuned,
-    differs,
     done,
     next_act,
     refused,
-    seen,
     target_w,
 )
+from gateway.devices.modbus_charger.watching import REFUSED_AFTER_S, SEEK_AGAIN_S, SOC_LASTS_S, differs, seen
 from gateway.model import EvseState
 
 NOW = 1000.0
