@@ -130,7 +130,7 @@ def _told(
 
 def _dash_soc_pct(ev: EvSample) -> float | None:
     """Return the driver's SoC; a ZE0 does not send it, so there it is the share of energy (reference/can.md 1.6)."""
-    if ev.dash_soc_pct is not None or not ev.capacity_wh or ev.energy_wh is None:
+    if ev.generation != "ZE0" or not ev.capacity_wh or ev.energy_wh is None:
         return ev.dash_soc_pct
     return min(100.0, 100.0 * ev.energy_wh / ev.capacity_wh)
 

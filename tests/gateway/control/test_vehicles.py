@@ -173,8 +173,16 @@ def test_a_charger_that_was_silent_for_long_may_have_another_car():
 
 
 def test_a_first_generation_car_is_known_by_its_energy():
-    drive = Drive(driver="evse.quasar", ev=EvSample(0.0, awake=True, energy_wh=8880.0, capacity_wh=24_000.0))
-    assert drive.car(None).soc_pct == pytest.approx(37.0)
+    ev = EvSample(0.0, awake=True, generation="ZE0", energy_wh=8880.0, capacity_wh=24_000.0)
+    assert Drive(driver="evse.quasar", ev=ev).car(None).soc_pct == pytest.approx(37.0)
+
+
+def test_a_newer_car_that_falls_asleep_is_not_taken_for_its_share_of_energy():
+    ev = EvSample(0.0, awake=True, generation="AZE0", energy_wh=20_400.0, capacity_wh=37_800.0)
+    drive = Drive(driver="evse.quasar", ev=replace(ev, dash_soc_pct=53.0))
+    drive.tick(charger(None))
+    drive.ev = ev
+    assert drive.car(charger(None)).soc_pct == 53.0
 
 
 def test_a_car_that_is_heard_on_both_of_its_buses_is_one_car():
