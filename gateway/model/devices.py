@@ -237,7 +237,8 @@ class VehicleState:
     """One car, fused from all who know something of it; keyed by the EVSE it belongs to.
 
     ``provenance`` is by field name. ``soc_pct`` is on the scale that the driver sees, and was judged: what cannot be true
-    is held, and ``soc_doubt`` says what was not believed. It stays known, and ages, while the car is away.
+    is held, and ``soc_doubt`` says what was not believed. It stays known, and ages, while the car is away, and is None from
+    its return until it is told.
     """
 
     charger: DeviceId
