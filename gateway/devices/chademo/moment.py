@@ -270,11 +270,12 @@ class Moment:
 
     @property
     def deviates(self) -> bool:
-        """A car without dynamic control gets far less than it asks for, or nothing; a discharge it tolerates."""
+        """A car without dynamic control gets far less than it asks for and was offered, or nothing; a discharge it tolerates."""
         car, output = self.inputs.car, self.inputs.output
         if car.dynamic or output is None or output.current_a < -NO_CURRENT_A or not car.requested_current_a:
             return False
-        return output.current_a < NO_CURRENT_A or car.requested_current_a - output.current_a > DEVIATION_A
+        promised_a = min(car.requested_current_a, self.progress.offered_a)
+        return output.current_a < NO_CURRENT_A or promised_a - output.current_a > DEVIATION_A
 
     @property
     def car_faulty(self) -> bool:

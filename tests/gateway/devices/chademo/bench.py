@@ -47,6 +47,7 @@ class PaperCar:
     wants_stop: bool = False
     clings: bool = False
     max_charge_a: int = 60
+    ignores_offer: bool = False
     target_v: int = 410
     minutes: int = 60
     discharge_compatible: bool = True
@@ -93,9 +94,8 @@ class PaperCar:
         self.closed_s = self.closed_s + STEP_S if self.contactor else 0.0
         asks = (self.closed_s > 1.7 or (self.asks_early and self.permits)) and not ending
         asks = asks and not self.never_requests
-        self.current_a = (
-            min(self.current_a + 1, self.max_charge_a, int(offer.current_a)) if asks and offer else 0
-        )
+        offered_a = 255 if self.ignores_offer else int(offer.current_a) if offer else 0
+        self.current_a = min(self.current_a + 1, self.max_charge_a, offered_a) if asks else 0
         most = int(back.max_current_a) if back and self.discharge_compatible else 0
         self.discharge_a = min(self.discharge_a + 1, most) if asks else 0
 

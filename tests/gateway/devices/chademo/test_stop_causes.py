@@ -246,6 +246,14 @@ def test_far_less_than_such_a_car_asks_for_is_an_orderly_stop_too():
     assert bench.progress.cause is Cause.PAUSE_IMPOSSIBLE
 
 
+def test_a_car_that_asks_for_more_than_it_was_offered_gets_what_was_offered_and_goes_on():
+    car = PaperCar(dynamic=False, ignores_offer=True, max_charge_a=200)
+    bench = Bench(car=car).until(State.ENERGISED).want(4).run(15)
+    assert car.current_a == 200
+    assert (bench.current_a, offer(bench)) == (pytest.approx(4), 14)
+    assert bench.want(20).run(3).current_a == pytest.approx(15)
+
+
 def test_a_discharge_is_tolerated_by_any_car_that_consented():
     bench = Bench(car=PaperCar(dynamic=False)).until(State.ENERGISED).want(-8).run(20)
     assert bench.current_a == pytest.approx(-8)
