@@ -14,14 +14,15 @@ from typing import Any
 from gateway.config import decode
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
+from gateway.devices.echonet import bound, report
 from gateway.devices.echonet import order as orders
-from gateway.devices.echonet import report
 from gateway.devices.echonet.frames import property_map
 from gateway.devices.echonet.handshake import Handshake
 from gateway.devices.echonet.node import Node
 from gateway.devices.echonet.options import Options, card
 from gateway.devices.echonet.order import Means, Order, Standing, Step
 from gateway.devices.echonet.properties import (
+    DISCHARGES,
     FAST,
     IDENTITY,
     SLOW,
@@ -44,8 +45,6 @@ LOGGER = logging.getLogger(__name__)
 SLOW_POLL_S = 10.0
 LOOK_S = 0.2
 """Between two looks while an order has not read back yet."""
-MEASURED_AFTER_S = 10.0
-"""From then on an order's energy bound follows the measured power."""
 RELEASE_S, MAKE_SAFE_S = 4.5, 2.5
 CONFIRM = bytes((0x10,))
 
@@ -100,6 +99,7 @@ class EchonetEvse:
         self._idles = True
         self._handshake = Handshake()
         self._following = Following()
+        self._weak = bound.Weak()
 
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> EchonetEvse:
@@ -183,6 +183,7 @@ class EchonetEvse:
     async def _serve_once(self, sink: Sink, now: float, look: Reading) -> None:
         """Decide after one look; write one thing, or wait."""
         self._standing = orders.seen(now, self._standing, look.contents)
+        self._weak = self._weak.after(now, look, self._order.power_w, self._changed_at)
         wish = self._answered = self._wish(now)
         self._decide(now, look, wish)
         self._publish(sink, now, look, wish)
@@ -248,21 +249,22 @@ class EchonetEvse:
 
     def _admitted_w(self, look: Reading, wanted_w: float) -> float:
         """Clamp to what unit and car admit; never discharge what would not end by itself."""
-        limits = report.limits(look, self._means, self.info.rated)
-        power_w = report.least_w(look, limits.clamp(wanted_w))
+        power_w = report.least_w(look, self._limits(look).clamp(wanted_w))
         return power_w if self._means.bounded else max(0.0, power_w)
 
     def _next_order(self, now: float, look: Reading, wanted_w: float) -> Order:
-        """Ease the power, and renew its energy bound."""
+        """Ease the power, and bound its energy."""
         power_w = orders.eased(now, wanted_w, self._order.power_w, self._changed_at)
         if power_w != self._order.power_w:
             self._changed_at = now
-        elif self._order.power_w and now - self._standing.renewed_at < orders.RENEW_S:
-            return self._order
         if not self._means.bounded or not power_w:
             return Order(power_w)
-        measured_w = look.power_w if now - self._changed_at >= MEASURED_AFTER_S else None
-        return Order(power_w, orders.bound_wh(power_w, measured_w))
+        return Order(power_w, bound.bound_wh(power_w, bound.least_w(look)))
+
+    def _limits(self, look: Reading) -> Interval:
+        """Return what unit and car admit, without a discharge that was just seen not to be done."""
+        limits = report.limits(look, self._means, self.info.rated)
+        return limits.narrow(Interval(0.0, limits.max_w)) if self._weak.why else limits
 
     async def _write(self, step: Step) -> None:
         refused = await self._send(step.epc, step.edt)
@@ -283,6 +285,8 @@ class EchonetEvse:
     async def _pause(self, now: float) -> None:
         """Wait for the next poll, a new setpoint or an inform; shortly while an order has not read back."""
         pause_s = LOOK_S if self._standing.waiting and not self._standing.refused else self._options.poll_s
+        if self._standing.done:
+            pause_s = min(pause_s, orders.renewal_at(self._standing) - now)
         setpoint = self._setpoint
         if setpoint is not None and setpoint.expires_at > now:
             pause_s = min(pause_s, setpoint.expires_at - now)
@@ -313,7 +317,7 @@ class EchonetEvse:
         confirming = self._handshake.since is not None and not self._handshake.fruitless(now)
         state = report.state(look, engaged=wish.engaged and not away, confirming=confirming)
         applied_w = self._order.power_w if standing.done and state is EvseState.READY else None
-        limits = report.limits(look, self._means, self.info.rated)
+        limits = self._limits(look)
         cause = report.stop_cause(look, away=away, fruitless=self._handshake.fruitless(now))
         problem = report.implausible(look, self.info.rated)
         with contextlib.suppress(Malformed):
@@ -327,15 +331,21 @@ class EchonetEvse:
         self._judge(sink, FaultCode.SETPOINT_NOT_FOLLOWED, detail)
         self._judge(sink, FaultCode.DEVICE_FAULT, report.device_fault(look))
         self._judge(sink, FaultCode.DEVICE_REFUSED, self._refusal(now, look))
-        unproven = "" if self._means.bounded else "nothing ends an order after our death"
-        self._judge(sink, FaultCode.FAIL_SAFE_UNPROVEN, unproven)
+        self._judge(sink, FaultCode.FAIL_SAFE_UNPROVEN, self._unproven(look))
 
     def _refusal(self, now: float, look: Reading) -> str:
         if self._handshake.fruitless(now) and look.connection is not Connection.NONE:
             return "the car did not become chargeable after the handshake (0xCD)"
         if not self._means.charges and not self._means.discharges:
             return "the unit takes no power setting (0xE0, 0xEB, 0xEC), so it is only watched"
-        return self._standing.refused
+        return self._standing.refused or self._weak.why
+
+    def _unproven(self, look: Reading) -> str:
+        if not self._means.bounded:
+            return "nothing ends an order after our death"
+        if look.connection in DISCHARGES and not bound.bound_wh(-1.0, bound.least_w(look)):
+            return "the unit tells no least power of discharging (0xC9), so no energy bounds its time"
+        return ""
 
     def _judge(self, sink: Sink, code: FaultCode, problem: str) -> None:
         """Raise, update or clear a fault; log when it comes and when it goes."""

@@ -4,8 +4,8 @@ import ipaddress
 from dataclasses import dataclass
 
 from gateway.config import within
+from gateway.devices.echonet.bound import BOUND_S, RENEW_S
 from gateway.devices.echonet.node import PORT
-from gateway.devices.echonet.order import BOUND_S, RENEW_S
 from gateway.faults import ConfigError
 from gateway.model import FailSafeCard
 
@@ -57,7 +57,8 @@ class Options:
 def card(*, bounded: bool) -> FailSafeCard:
     """Return what the unit does when we vanish; ECHONET Lite knows no lease, so nothing ends an order without a bound."""
     end = (
-        f"goes to standby when the energy of {BOUND_S:g} s is used up, renewed every {RENEW_S:g} s"
+        f"goes to standby when its energy bound is used up: what {BOUND_S:g} s at its least power (0xC9) take, "
+        f"renewed every {RENEW_S:g} s"
         if bounded
         else "goes on for ever"
     )

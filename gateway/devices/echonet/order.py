@@ -6,8 +6,8 @@ kept and then reads otherwise was changed by somebody else.
 """
 
 from dataclasses import dataclass, replace
-from math import ceil
 
+from gateway.devices.echonet.bound import RENEW_CHARGE_S, RENEW_S
 from gateway.devices.echonet.properties import RUNNING, Contents, Epc, Method, Mode, small, watts
 
 SETTLE_S = 3.0
@@ -19,15 +19,14 @@ YIELD_S = 600.0
 """How long control is left to another controller that changed our order twice within QUARREL_S."""
 STOPPED_S = 900.0
 """How long a stop at the unit is respected, unless the car is unplugged or the wish ends before."""
-BOUND_S = 30.0
-"""For how long the energy bound of an order lasts at its power: after our death the unit ends by itself."""
-RENEW_S = 5.0
-LEAST_SHARE = 0.1
 CHANGE_W = 50.0
 CHANGE_GAP_S = 1.0
 OURS = frozenset({Method.POWER, Method.V2G})
 """The methods that a controller orders; with the others a unit follows a programme of its own."""
-_BOUNDS = frozenset({Epc.CHARGE_BOUND, Epc.DISCHARGE_BOUND})
+RAN_OUT_SHARE = 0.8
+"""A unit that stops when so much of its bound may have flowed was not stopped by a person."""
+_BOUNDS = {Epc.CHARGE_BOUND: RENEW_CHARGE_S, Epc.DISCHARGE_BOUND: RENEW_S}
+"""After how long each is renewed."""
 _STOPPED = frozenset({Mode.STANDBY, Mode.IDLE, Mode.OTHER})
 _ACTIVE = RUNNING | {Mode.AUTOMATIC, Mode.TEST}
 
@@ -124,7 +123,7 @@ def means(settable: frozenset[int], gettable: frozenset[int], contents: Contents
         discharges=mode and (v2g or Epc.DISCHARGE_POWER in both),
         v2g=v2g,
         methods=both & {Epc.CHARGE_METHOD, Epc.DISCHARGE_METHOD},
-        bounded=bounded and both >= _BOUNDS,
+        bounded=bounded and both >= _BOUNDS.keys(),
     )
 
 
@@ -165,12 +164,6 @@ def left_by_predecessor(contents: Contents) -> bool:
     return (mode in {Mode.CHARGE, Mode.BOTH} and (charge is None or charge in OURS)) or (
         mode in {Mode.DISCHARGE, Mode.BOTH} and (discharge is None or discharge in OURS)
     )
-
-
-def bound_wh(power_w: float, measured_w: float | None) -> int:
-    """Return the energy that flows in BOUND_S: at the power measured, else at the power ordered."""
-    flows_w = abs(power_w) if measured_w is None else min(abs(power_w), abs(measured_w))
-    return max(1, ceil(max(flows_w, LEAST_SHARE * abs(power_w)) * BOUND_S / 3600))
 
 
 def eased(now: float, wanted_w: float, ordered_w: float, changed_at: float) -> float:
@@ -228,18 +221,24 @@ def _ran_out(now: float, standing: Standing) -> bool:
     bound = next((int.from_bytes(s.edt) for s in standing.steps if s.epc in _BOUNDS), 0)
     power = next((s.edt for s in standing.steps if s.epc not in _BOUNDS and len(s.edt) == 4), b"")
     flows_w = abs(int.from_bytes(power, signed=True))
-    return bool(bound) and flows_w * (now - standing.renewed_at) / 3600 >= bound / 2
+    return bool(bound) and flows_w * (now - standing.renewed_at) / 3600 >= RAN_OUT_SHARE * bound
 
 
 def _leave(standing: Standing, until: float, why: str = "") -> Standing:
     return Standing(away_until=until, refused=why, renewed_at=standing.renewed_at)
 
 
+def renewal_at(standing: Standing) -> float:
+    """Return when the energy bound of the order has to be written again."""
+    pauses = [_BOUNDS[step.epc] for step in standing.steps if step.epc in _BOUNDS and any(step.edt)]
+    return standing.renewed_at + min(pauses, default=float("inf"))
+
+
 def next_write(now: float, standing: Standing) -> Step | None:
     """Return the step to write now: the first without effect, or the energy bound when it is due."""
+    due = now >= renewal_at(standing)
     for step in standing.steps:
-        due = step.epc in _BOUNDS and any(step.edt) and now - standing.renewed_at >= RENEW_S
-        if step in standing.kept and not due:
+        if step in standing.kept and not (due and step.epc in _BOUNDS):
             continue
         if step == standing.waiting:
             return step if now - standing.written_at >= AGAIN_S else None

@@ -1,5 +1,7 @@
 """A unit as the rest of the house sees it: state, sample, faults; pure."""
 
+from gateway.devices.echonet.bound import least_w as least_discharge_w
+from gateway.devices.echonet.bound import most_discharge_w
 from gateway.devices.echonet.order import Means
 from gateway.devices.echonet.properties import CHARGES, DISCHARGES, RUNNING, Connection, Mode, Reading
 from gateway.faults import Malformed
@@ -37,13 +39,15 @@ def state(reading: Reading, *, engaged: bool, confirming: bool) -> EvseState:
 
 
 def limits(reading: Reading, unit: Means, rated: Interval) -> Interval:
-    """Return what unit and car admit now."""
+    """Return what unit and car admit now, and no more discharge than its energy bound allows."""
     if not admits_current(reading):
         return Interval(0.0, 0.0)
     charge_w = min(rated.max_w, reading.charge_range_w[1] if reading.charge_range_w else rated.max_w)
     discharge_w = min(
         -rated.min_w, reading.discharge_range_w[1] if reading.discharge_range_w else -rated.min_w
     )
+    if unit.bounded:
+        discharge_w = min(discharge_w, most_discharge_w(least_discharge_w(reading)))
     return Interval(
         -discharge_w if unit.discharges and reading.connection in DISCHARGES else 0.0,
         charge_w if unit.charges and reading.connection in CHARGES else 0.0,

@@ -1,15 +1,27 @@
 """What is written to a V2H unit and when: orders, refusals, other controllers, a stop by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.devices.echonet.bound import (
+    BOUND_S,
+    LASTS_S,
+    REFUSAL_S,
+    RENEW_CHARGE_S,
+    RENEW_S,
+    SETTLED_S,
+    WEAK_S,
+    Weak,
+    bound_wh,
+    most_discharge_w,
+)
 from gateway.devices.echonet.handshake import Handshake
 from gateway.devices.echonet.order import (
     AGAIN_S,
-    BOUND_S,
     END,
     QUARREL_S,
     QUIET,
-    RENEW_S,
     REST,
     SETTLE_S,
     STOPPED_S,
@@ -17,7 +29,6 @@ from gateway.devices.echonet.order import (
     Means,
     Order,
     Standing,
-    bound_wh,
     eased,
     hand_back,
     left_by_predecessor,
@@ -29,7 +40,7 @@ from gateway.devices.echonet.order import (
     steps,
     written,
 )
-from gateway.devices.echonet.properties import Connection, Epc, Mode, watts
+from gateway.devices.echonet.properties import Connection, Epc, Mode, reading, watts
 
 EVERYTHING = frozenset(Epc)
 STANDBY = {Epc.MODE: bytes((Mode.STANDBY,))}
@@ -187,14 +198,50 @@ def test_a_bound_that_ran_out_before_its_renewal_is_no_stop_by_a_person():
     assert next_write(BOUND_S, seen(BOUND_S, standing, contents | STANDBY)) is not None
 
 
-@pytest.mark.parametrize("flows_w", [6000.0, 3000.0, 1000.0])
-def test_the_bound_lasts_half_a_minute_at_the_power_that_flows(flows_w):
-    assert bound_wh(-6000.0, -flows_w) * 3600 / flows_w == pytest.approx(BOUND_S, rel=0.1)
+@given(least_w=st.floats(0, 6000), ordered_w=st.floats(0, 20_000), share=st.floats(0, 1))
+def test_a_discharge_ends_in_a_minute_at_whatever_power_the_unit_can_do_and_is_renewed_before(
+    least_w, ordered_w, share
+):
+    flows_w = max(least_w, share * ordered_w)
+    wh = bound_wh(-ordered_w, least_w)
+    assert wh * 3600 <= BOUND_S * flows_w
+    assert min(ordered_w, most_discharge_w(least_w)) * LASTS_S <= wh * 3600 + 1e-6
+    assert 2 * RENEW_S < LASTS_S
 
 
-def test_a_bound_never_ends_an_order_before_its_renewal_when_the_power_is_as_ordered():
-    assert bound_wh(6000.0, None) * 3600 / 6000 >= 2 * RENEW_S
-    assert bound_wh(100.0, None) >= 1
+def test_a_unit_that_tells_no_least_power_is_not_discharged():
+    assert bound_wh(-3000.0, 0.0) == 0
+    assert most_discharge_w(0.0) == most_discharge_w(50.0) == 0.0
+
+
+@given(st.floats(1, 20_000))
+def test_a_charge_is_bounded_by_the_power_ordered(power_w):
+    assert bound_wh(power_w, 0.0) * 3600 / power_w >= 2 * RENEW_CHARGE_S
+
+
+def discharges(power_w, connection=Connection.BOTH):
+    told = {Epc.CONNECTION: bytes((connection,)), Epc.MODE: bytes((Mode.DISCHARGE,))}
+    told |= {Epc.MEASURED_POWER: watts(power_w, sign=True), Epc.DISCHARGE_RANGE: watts(500) + watts(6000)}
+    return reading(told)
+
+
+def test_a_unit_that_does_less_than_its_least_is_told_to_end_within_half_a_minute_and_asked_again_in_an_hour():
+    weak = Weak()
+    for now in range(int(SETTLED_S + WEAK_S) + 1):
+        assert not weak.why
+        weak = weak.after(now, discharges(-300.0), -3000.0, 0.0)
+    assert "300 W" in weak.why
+    assert now <= 30
+    assert weak.after(now + 60, discharges(0.0), 0.0, 0.0).why
+    assert not weak.after(now + REFUSAL_S, discharges(0.0), 0.0, 0.0).why
+    assert not weak.after(now + 60, discharges(0.0, Connection.NONE), 0.0, 0.0).why
+
+
+def test_a_unit_that_does_what_it_can_is_not_weak():
+    weak = Weak()
+    for now in range(100):
+        weak = weak.after(now, discharges(-480.0 if now % 20 else -100.0), -3000.0, 0.0)
+    assert weak.since is None
 
 
 def test_power_falls_at_once_and_rises_in_steps():

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.devices.echonet import evse, order
+from gateway.devices.echonet.properties import Epc
 from gateway.faults import FaultCode
 from gateway.model import EvseState
 from gateway.simulator.echonet_unit import CHARGE, DISCHARGE, STANDBY, EchonetUnit
@@ -19,7 +20,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(order, "SETTLE_S", 0.4)
     monkeypatch.setattr(order, "AGAIN_S", 0.8)
     monkeypatch.setattr(order, "CHANGE_GAP_S", 0.1)
-    monkeypatch.setattr(order, "RENEW_S", 0.5)
+    monkeypatch.setattr(order, "_BOUNDS", {Epc.CHARGE_BOUND: 0.4, Epc.DISCHARGE_BOUND: 0.05})
 
 
 @pytest.fixture(params=RELEASES)
@@ -162,7 +163,8 @@ async def test_a_stop_at_the_unit_holds_until_the_car_was_unplugged(newest):
     await newest.until(lambda: near(newest, 3000))
 
 
-async def test_a_renewed_setpoint_is_no_reason_to_ask_the_unit(newest):
+async def test_a_renewed_setpoint_is_no_reason_to_ask_the_unit(newest, monkeypatch):
+    monkeypatch.setattr(order, "_BOUNDS", {Epc.CHARGE_BOUND: 2.0, Epc.DISCHARGE_BOUND: 2.0})
     await running(newest, 3000.0, poll_s=1.0)
     await newest.until(lambda: newest.last.applied_w == 3000)
     newest.slot.samples.clear()
@@ -226,6 +228,31 @@ async def test_after_our_death_the_bound_ends_current_within_the_cards_time(scen
     assert moved_wh * 3600 / abs(power_w) < scene.driver.card.discharging_at_most_s
 
 
+@pytest.mark.parametrize("car_takes_w", [500.0, 2000.0])
+async def test_a_death_just_after_the_order_ends_in_a_minute_however_little_the_car_gives(
+    newest, monkeypatch, car_takes_w
+):
+    newest.unit.charger.rated_w = car_takes_w
+    await running(newest, -500.0)
+    newest.wish(-5000.0)
+    await newest.until(lambda: near(newest, -car_takes_w) and newest.unit._kept[0xE0] == -5000)
+    await die(newest, monkeypatch)
+    moved_wh = newest.unit.charger.discharged_wh
+    newest.hurry = 40.0
+    await newest.until(lambda: newest.unit.mode == STANDBY)
+    moved_wh = newest.unit.charger.discharged_wh - moved_wh
+    assert moved_wh * 3600 / car_takes_w < newest.driver.card.discharging_at_most_s
+
+
+async def test_a_unit_that_tells_no_least_power_is_charged_alone(newest, monkeypatch):
+    monkeypatch.setattr("gateway.simulator.echonet_unit.LEAST_W", 0)
+    await running(newest, 2000.0)
+    newest.wish(-2000.0)
+    await newest.until(lambda: near(newest, 0))
+    assert "0xC9" in newest.slot.faults[FaultCode.FAIL_SAFE_UNPROVEN]
+    assert newest.last.discharge_max_w == 0
+
+
 async def test_where_the_bound_does_nothing_the_order_goes_on(newest, monkeypatch):
     newest.unit.bound_works = False
     await running(newest, -5000.0)
@@ -235,12 +262,10 @@ async def test_where_the_bound_does_nothing_the_order_goes_on(newest, monkeypatc
     assert near(newest, -5000)
 
 
-async def test_renewals_keep_an_order_alive(newest, monkeypatch):
-    monkeypatch.setattr(order, "RENEW_S", 0.3)
+async def test_renewals_keep_an_order_alive(newest):
     newest.unit.bound_counts_down = True
     await running(newest, -5000.0)
-    newest.hurry = 20.0
-    await asyncio.sleep(3.0)  # a minute for the unit
+    await asyncio.sleep(3.0)  # half a minute for the unit
     assert near(newest, -5000)
     assert newest.slot.faults == {}
 
