@@ -235,8 +235,9 @@ def take_priority() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def sole_master(config: SiteConfig) -> AsyncIterator[None]:
-    """Hold the site's lock. Raises ConfigError when another fast path still holds it after ``HANDOVER_S``."""
+async def sole_master(config: SiteConfig, patience_s: float | None = None) -> AsyncIterator[None]:
+    """Hold the site's lock. Raises ConfigError when another fast path still holds it after ``HANDOVER_S``, or the patience."""
+    longest_s = HANDOVER_S if patience_s is None else patience_s
     try:
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = lock_path(config).open("w")
@@ -251,7 +252,7 @@ async def sole_master(config: SiteConfig) -> AsyncIterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if waited_s >= HANDOVER_S:
+                if waited_s >= longest_s:
                     raise ConfigError(
                         f"site.state_dir: another gateway runs on {config.state_dir}; stop it first"
                     ) from None

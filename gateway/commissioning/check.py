@@ -20,7 +20,7 @@ from gateway.devices import Device
 from gateway.devices.clock import monotonic
 from gateway.fastpath import open_devices, sole_master
 from gateway.faults import FAULTS, ConfigError, FaultCode, Malformed
-from gateway.model import DeviceId, Snapshot
+from gateway.model import DeviceId, MeterRole, Snapshot
 from gateway.state import SiteState
 from gateway.supply.findings import Check, Verdict
 from gateway.supply.fitness import assess
@@ -30,6 +30,12 @@ from gateway.supply.wiring import proofs_of
 
 FAILED, NOT_PROVEN = 1, 3
 """Exit statuses: something fails or is silent; nothing does, but what was to be proven is not."""
+
+FLOWS = {
+    MeterRole.GRID: ("from the grid", "into the grid"),
+    MeterRole.PV: ("drawn", "generated"),
+    None: ("into it", "out of it"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ async def _listen(
     )
     listen_s = request.listen_s or (5.0 if request.prove else 0.0)
     if listen_s > 0:
-        async with sole_master(config):
+        async with sole_master(config, patience_s=0.0):
             tell(f"listening for {listen_s:g} s …")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(listen_s), asyncio.TaskGroup() as tasks:
@@ -134,9 +140,10 @@ def _needs_wires(remedy_key: str, check: Check) -> bool:
 def _said(snapshot: Snapshot, name: DeviceId, device: Device) -> Sequence[str]:
     """Return what a device said, its card, and its faults."""
     sample = snapshot.meters.get(name) or snapshot.storages.get(name) or snapshot.evses.get(name)
-    holds = "for ever" if device.card.lease_s is None else f"{device.card.lease_s:g} s"
-    lines = [f"holds an order {holds}; on our death: {device.card.on_our_death}"]
-    lines += [] if sample is None else [f"now {sample.power_w:.0f} W"]
+    lines = [f"without the gateway: {device.card.on_silence}"] if device.info.kind.steered else []
+    if sample is not None:
+        into, out_of = FLOWS.get(device.info.role, FLOWS[None])
+        lines.append(f"now {abs(sample.power_w):.0f} W {into if sample.power_w >= 0 else out_of}")
     for fault in (f for f in snapshot.faults if f.device == name):
         known = FAULTS[FaultCode(fault.code)]
         lines.append(f"fault: {known.text} {fault.detail}. {known.remedy}")

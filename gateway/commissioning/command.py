@@ -5,6 +5,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +83,4 @@ def run(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         report=arguments.report,
     )
-    return asyncio.run(check(load(arguments.site), request, print, ask_at_terminal))
+    return asyncio.run(check(load(arguments.site), request, partial(print, flush=True), ask_at_terminal))

@@ -60,11 +60,12 @@ def announcement(infos: Iterable[DeviceInfo], pace: Pace) -> str:
     for info in infos:
         kind = "the car is woken, its session opened; " if info.kind is DeviceKind.EVSE else ""
         lines.append(
-            f"  {info.name} ({info.id}): {kind}{pace.repeats} steps of +{pace.step_w:.0f} W and, where it is allowed,"
-            f" of -{pace.step_w:.0f} W for some seconds each; then a small charge under which the gateway plays dead, twice."
+            f"  {info.name} ({info.id}): {kind}{pace.repeats} steps of +{pace.step_w:.0f} W and, where it is allowed,\n"
+            f"    of -{pace.step_w:.0f} W, some seconds each; then a small charge under which the gateway plays dead, twice."
         )
     lines += [
-        "Everything else is held at 0 W. Ctrl-C at any time brings all of it back to 0 W and hands it back.",
+        "Two to four minutes for each. Batteries are held at 0 W meanwhile; the owner's floor and limits hold.",
+        "Ctrl-C at any time brings everything back to 0 W and hands it back.",
         "Stand by the equipment; plug the car in; let nobody work on the installation.",
     ]
     return "\n".join(lines)
@@ -73,7 +74,7 @@ def announcement(infos: Iterable[DeviceInfo], pace: Pace) -> str:
 async def prove(config: SiteConfig, wanted: Wanted, say: Say, ask: Ask | None) -> Record:
     """Prove what is wanted and return the new record. Raises ConfigError while a gateway runs on the site."""
     infos = chosen(config, wanted)
-    async with sole_master(config):
+    async with sole_master(config, patience_s=0.0):
         wishes = read_wishes(config.state_dir)
         if wishes is not None and wishes.stopped:
             raise ConfigError("the owner has stopped everything: first start the gateway and press Resume")

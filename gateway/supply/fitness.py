@@ -23,6 +23,8 @@ def assess(site: Equipment) -> tuple[Finding, ...]:
 def _judge(site: Equipment, info: DeviceInfo) -> Iterator[Finding]:
     if silent(site, info):
         yield Finding(Check.ANSWERS, info.id, Verdict.UNKNOWN, "silent", {}, "connect")
+    elif info.kind is DeviceKind.VEHICLE and site.snapshot.evs.get(info.id) is None:
+        yield Finding(Check.ANSWERS, info.id, Verdict.PASS, "asleep")
     else:
         yield Finding(Check.ANSWERS, info.id, Verdict.PASS, "answers", _nameplate(info))
     if info.role is MeterRole.GRID:

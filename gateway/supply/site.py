@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.config import GridTable
+from gateway.faults import FaultCode
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, MeterRole, Snapshot, VehicleSample
 from gateway.supply.findings import Check
 from gateway.supply.record import Record, hangs_on
@@ -54,10 +55,11 @@ class Equipment:
 
 
 def silent(site: Equipment, info: DeviceInfo) -> bool:
-    """Tell whether a device has no fresh sample; a parked car on its own bus rightly says nothing."""
+    """Tell whether a device has no fresh sample; a parked car rightly says nothing while its bus can be heard."""
     snapshot = site.snapshot
-    samples = (snapshot.meters, snapshot.storages, snapshot.evses)
-    return info.kind is not DeviceKind.VEHICLE and all(s.get(info.id) is None for s in samples)
+    if info.kind is DeviceKind.VEHICLE:
+        return any(f.device == info.id and f.code == FaultCode.DEVICE_UNREACHABLE for f in snapshot.faults)
+    return all(s.get(info.id) is None for s in (snapshot.meters, snapshot.storages, snapshot.evses))
 
 
 def _by_frames(car: VehicleSample) -> str:

@@ -28,6 +28,7 @@ CHECKS: Mapping[Check, str] = {
 TEXTS: Mapping[str, str] = {
     "answers": "{what}, firmware {firmware}.",
     "silent": "It says nothing.",
+    "asleep": "It says nothing now, as a sleeping car does.",
     "no_car_yet": "No car has told of itself here yet.",
     "protocol_fits": "The car speaks version {version:g}, as every Leaf does.",
     "protocol_old": "The car speaks version {version:g}, from before CHAdeMO 1.0: charging alone can be relied on.",

@@ -153,7 +153,6 @@ async def test_who_does_not_say_yes_has_touched_nothing(bench):
 
 @indoors
 async def test_a_running_gateway_is_not_disturbed(bench):
-    bench.patch.setattr("gateway.fastpath.HANDOVER_S", 0.2)
     config = load(bench.site)
     async with sole_master(config):
         with pytest.raises(ConfigError, match="another gateway"):

@@ -348,3 +348,14 @@ def test_every_check_has_a_name_and_no_sentence_is_dead():
             name is None or name.isidentifier() for _, name, _, _ in string.Formatter().parse(sentence)
         )
     assert all(REMEDIES[key] for key in REMEDIES if key)
+
+
+LEAF = DeviceInfo("leaf", DeviceKind.VEHICLE, "Leaf", "vehicle.leaf", charger="garage")
+
+
+def test_a_sleeping_car_says_nothing_and_a_bus_that_cannot_be_heard_is_named():
+    parked = site(devices=(GRID, GARAGE, LEAF))
+    assert verdict(parked, Check.ANSWERS, "leaf") == {("pass", "asleep")}
+    lost = ActiveFault(FaultCode.DEVICE_UNREACHABLE, "leaf", UTC_NOW, "no such adapter")
+    unheard = site(devices=(GRID, GARAGE, LEAF), faults=(lost,))
+    assert verdict(unheard, Check.ANSWERS, "leaf") == {("unknown", "silent")}
