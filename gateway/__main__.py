@@ -20,17 +20,7 @@ from gateway.faults import ConfigError, GatewayError
 
 EXIT_CONFIG = 2
 
-DESCRIPTION = """\
-Runs a Leaf, its charger and a home battery as one power plant.
-
-  simulate   a house in a box on the wire, to try everything without hardware
-  check      read site.toml, with --connect every device, with --prove try them; say what is wrong
-  run        run the gateway (it only observes until the owner turns control on)
-  pair       show a fresh code to pair Home Assistant with a running gateway
-  evse       run the CHAdeMO charger alone, against a vehicle program of anybody's over UDP
-  record     write down everything that goes over the wires, to look into a problem or to send it
-  replay     play a recording through the real drivers, on a virtual clock
-"""
+DESCRIPTION = "Runs a Leaf, its charger and a home battery as one power plant."
 
 EXAMPLES = """\
 first steps:
@@ -151,6 +141,7 @@ class Command:
     text: str
     more: str = ""
     site: bool = True
+    listed: bool = True
     options: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
@@ -158,14 +149,14 @@ COMMANDS = (
     Command(
         "run",
         _run,
-        "run the gateway until Ctrl-C",
-        "Two processes: the fast path, which moves current and opens no port,\n"
+        "run the gateway (it only observes until the owner turns control on)",
+        "Until Ctrl-C. Two processes: the fast path, which moves current and opens no port,\n"
         "and the services, which plan and listen. Either may die without the other.",
     ),
     Command(
         "simulate",
         _simulate,
-        "start a simulated house on the wire",
+        "a house in a box on the wire, to try everything without hardware",
         "CAN, Modbus TCP and a control port on 127.0.0.1; only physics is simulated.\n"
         "Writes RUN_DIR/site.toml, ready for `run`. Options after -- go to the house\n"
         "(`python -m gateway.simulator --help`).",
@@ -181,15 +172,15 @@ COMMANDS = (
     Command(
         "check",
         commissioning.run,
-        "check site.toml, the devices, and with --prove what they really do",
+        "read site.toml, with --connect every device, with --prove try them; say what is wrong",
         commissioning.ABOUT,
         options=commissioning.OPTIONS,
     ),
-    Command("pair", _pair, "open pairing for ten minutes and show the code"),
+    Command("pair", _pair, "open pairing for ten minutes and show the code for Home Assistant"),
     Command(
         "record",
         _record,
-        "write down everything that goes over the wires",
+        "write down everything that goes over the wires, to look into a problem or to send it",
         "Listens to the gateway that runs on this site; where none does, starts one that only observes.\n"
         "One line an event; CAN frames as `candump -L` writes them. Ends with Ctrl-C.",
         options=(
@@ -215,9 +206,9 @@ COMMANDS = (
     Command(
         "replay",
         _replay,
-        "play a recording through the real drivers",
+        "play a recording through the real drivers, on a virtual clock",
         "Reads what `record` wrote, and candump, SavvyCAN CSV, OVMS crtd and tab-separated CAN logs.\n"
-        "Prints what the drivers decide, on a virtual clock. A CHAdeMO session is played to our\n"
+        "Prints what the drivers decide. A CHAdeMO session is played to our\n"
         "charger with a converter and pilot lines made of what the recorded charger said of itself.",
         site=False,
         options=(
@@ -246,13 +237,13 @@ COMMANDS = (
     Command(
         "evse",
         _evse,
-        "run the CHAdeMO charger alone against a vehicle program",
+        "run the CHAdeMO charger alone, against a vehicle program of yours over UDP",
         alone_wish.ABOUT,
         site=False,
         options=alone_wish.OPTIONS,
     ),
-    Command("fastpath", _fastpath, "(internal) the process that moves current, started by run"),
-    Command("services", _services, "(internal) the process that plans and listens, started by run"),
+    Command("fastpath", _fastpath, "the process that moves current, started by run", listed=False),
+    Command("services", _services, "the process that plans and listens, started by run", listed=False),
 )
 
 
@@ -266,7 +257,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         about = f"{command.text}\n\n{command.more}"
-        added = commands.add_parser(command.name, help=command.text, description=about, formatter_class=raw)
+        shown: dict[str, Any] = {"help": command.text} if command.listed else {}
+        added = commands.add_parser(command.name, description=about, formatter_class=raw, **shown)
         added.set_defaults(action=command.action)
         added.add_argument("-v", "--verbose", action="store_true", help="log in detail")
         for flag, keywords in command.options:
