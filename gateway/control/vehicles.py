@@ -27,8 +27,8 @@ EFFICIENCY = 0.93
 COUNT_AT_MOST_PCT = 15.0
 """Moved without a word from anyone, after which the SoC counts as unknown: losses and capacity are estimates."""
 LONGEST_STEP_S = 1.0
-UNWATCHED_S = 60.0
-"""A charger that was silent for longer may have another car, or the same one after a trip."""
+FLICKER_S = 15.0
+"""A car that was not seen plugged for longer may be another one, or the same after a trip."""
 ON_THE_ROAD_W = 150_000.0
 """What a car away from our charger may take or give: quick charging, driving."""
 
@@ -37,8 +37,8 @@ _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A car and what is remembered of it: when its charger last spoke, each source's judged SoC, and how much was moved by
-    count alone."""
+    """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, and how much was moved
+    by count alone."""
 
     state: VehicleState
     at: float
@@ -88,11 +88,11 @@ def _follow(before: Followed | None, device: DeviceId, snapshot: Snapshot) -> Fo
     evs = _evs_of(snapshot, device)
     plugged = sample.plugged if sample else was.state.plugged
     told = tuple(_told(snapshot, device, sample, evs))
-    unwatched = sample is not None and now - was.at > UNWATCHED_S
-    if plugged is not was.state.plugged or unwatched:
-        was = replace(was, held={})
-    if plugged and (was.state.plugged is False or unwatched):
+    back = sample is not None and sample.plugged and now - was.at > FLICKER_S
+    if back:
         was = replace(was, state=replace(was.state, soc_pct=None))
+    if back or plugged is not was.state.plugged:
+        was = replace(was, held={})
     held = dict(was.held)
     for one in told:
         held[one.source] = held.get(one.source, HeldSoc()).after(
@@ -140,7 +140,7 @@ def _with_soc(car: Followed, told: tuple[Told, ...], sample: EvseSample | None, 
 
     A worse source waits until the better ones have been silent or doubted for a minute, lest the SoC leap between scales.
     """
-    at = now if sample is not None else car.at
+    at = now if sample is not None and sample.plugged else car.at
     telling = {one.source for one in told}
     doubt = ""
     for source in VehicleSource:
