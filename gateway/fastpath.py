@@ -25,7 +25,18 @@ from gateway.devices.recording.tap import Tap, tap_of
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
-from gateway.model import Acknowledgement, DeviceInfo, DeviceKind, MeterRole, Snapshot, VehicleState, Wishes
+from gateway.model import (
+    DROPS_ITS_OWN_GUARD,
+    GUARD_AGE_S,
+    Acknowledgement,
+    DeviceId,
+    DeviceInfo,
+    DeviceKind,
+    MeterRole,
+    Snapshot,
+    VehicleState,
+    Wishes,
+)
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -67,7 +78,19 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
     grid, *others = [n for n, d in devices.items() if d.info.role is MeterRole.GRID] or [""]
     if others:
         raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
+    if grid and devices[grid].info.max_age_s > GUARD_AGE_S:
+        _check_guards(grid, config)
     return devices
+
+
+def _check_guards(grid: DeviceId, config: SiteConfig) -> None:
+    """Refuse a discharge that nothing but a slow meter would keep within the fuse."""
+    for device in config.devices.values():
+        if device.driver in DROPS_ITS_OWN_GUARD and device.rest.get("max_discharge_w") != 0:
+            raise ConfigError(
+                f"devices.{grid}.poll_s: devices.{device.id} guards no fuse while it is steered, so this meter must; "
+                f"write {GUARD_AGE_S // 0.3 / 10:g} or less"
+            )
 
 
 def _check_wiring(info: DeviceInfo, phases: int) -> None:

@@ -5,6 +5,8 @@ Monotonic seconds carry control (``at``, ``expires_at`` as float); aware UTC car
 """
 
 from gateway.model.devices import (
+    DROPS_ITS_OWN_GUARD,
+    GUARD_AGE_S,
     Charging,
     DcWindow,
     DeviceInfo,
@@ -41,6 +43,8 @@ from gateway.model.wishes import (
 )
 
 __all__ = [
+    "DROPS_ITS_OWN_GUARD",
+    "GUARD_AGE_S",
     "ZERO",
     "Acknowledgement",
     "ActiveFault",

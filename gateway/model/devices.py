@@ -24,6 +24,12 @@ class MeterRole(StrEnum):
     PV = "pv"
 
 
+GUARD_AGE_S = 5.0
+"""The fuse is guarded by a meter that tells at least this often (reference/needs.md 1, row 22)."""
+DROPS_ITS_OWN_GUARD = frozenset({"evse.quasar"})
+"""Drivers of chargers whose own load balancing is off while they are steered (reference/modbus.md 3.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailSafeCard:
     """What a device does when we vanish (design 2.1). Discharge is refused when ``discharging_at_most_s`` exceeds 60.

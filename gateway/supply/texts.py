@@ -70,8 +70,8 @@ TEXTS: Mapping[str, str] = {
     "guard_installation": "The installation: the circuit is sized for full power, as was said at commissioning.",
     "guard_missing": "Nobody: there is no grid meter.",
     "guard_slow": "The gateway, but {meter} is too slow for it.",
-    "guard_unproven": "The gateway must, since the charger's own load balancing is off while it is steered; "
-    "that {meter} sees it has not been proven.",
+    "guard_unproven": "The gateway must, since the charger's own load balancing is off while it is steered: it is "
+    "discharged only while {meter} is heard. That {meter} sees it has not been proven.",
     "guard_dropped": "Nobody: the charger was named, but its own load balancing is off while it is steered.",
     "sole_master": "No sign of a second controller.",
     "second_master": "Orders are not kept: {sign}.",

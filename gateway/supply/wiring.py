@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.faults import FaultCode
-from gateway.model import DeviceInfo, DeviceKind
+from gateway.model import DROPS_ITS_OWN_GUARD, GUARD_AGE_S, DeviceInfo, DeviceKind
 from gateway.supply.findings import Check, Detail, Finding, Verdict
 from gateway.supply.record import same
 from gateway.supply.site import Equipment, silent
@@ -11,10 +11,6 @@ from gateway.supply.site import Equipment, silent
 PASS, ATTENTION, FAIL, UNKNOWN = Verdict.PASS, Verdict.ATTENTION, Verdict.FAIL, Verdict.UNKNOWN
 
 DISCHARGE_AT_MOST_S = 60.0
-GUARD_AGE_S = 5.0
-"""A fuse is guarded by a meter that tells at least this often (reference/needs.md 1, row 22)."""
-DROPS_ITS_OWN_GUARD = frozenset({"evse.quasar"})
-"""Chargers whose own load balancing is off while they are steered from outside (reference/modbus.md 3.1)."""
 FREQUENCY_OF = {"meter.eastron_sdm630": "its readings scatter by 47 mHz"}
 """Why a meter is not fit for a frequency reserve, which wants 10 mHz each second (reference/modbus.md 5.2)."""
 UNPROVEN_FREQUENCY = "nothing is documented of how exact its frequency is"

@@ -78,6 +78,16 @@ def test_a_grid_meter_that_could_be_silent_for_long_unnoticed_is_refused():
         fastpath.open_devices(wired(3, grid={**METER, "poll_s": 30.0}))
 
 
+def test_a_charger_that_drops_its_own_fuse_guard_wants_a_meter_that_tells_every_five_seconds():
+    quasar = {"driver": "evse.quasar", "host": "127.0.0.1", "phases": [1]}
+    with pytest.raises(ConfigError, match=r"devices\.grid\.poll_s: .*devices\.car.*write 1\.6 or less"):
+        fastpath.open_devices(wired(3, grid={**METER, "poll_s": 2.0}, car=quasar))
+    assert fastpath.open_devices(wired(3, grid={**METER, "poll_s": 1.6}, car=quasar))
+    assert fastpath.open_devices(
+        wired(3, grid={**METER, "poll_s": 2.0}, car={**quasar, "max_discharge_w": 0})
+    )
+
+
 def test_a_second_grid_meter_is_refused():
     with pytest.raises(ConfigError, match=r"devices\.cellar\.role.*grid"):
         fastpath.open_devices(wired(3, grid=METER, cellar=METER))
