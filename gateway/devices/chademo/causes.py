@@ -105,5 +105,19 @@ MEANINGS: dict[Cause, Meaning] = {
     Cause.PREDECESSOR: Meaning(_SYSTEM, retry_after_s=RECOVERED_S),
 }
 
+
+def graver(noted: Cause, new: Cause) -> Cause:
+    """Return which of both stands: the first, unless trouble adds itself to a mere stop, or welding to anything.
+
+    No trouble of ours allows another try with a car that was faulty.
+    """
+    was, adds = MEANINGS[noted], MEANINGS[new]
+    lets_try_again = was.fault and was.retry_after_s is None and adds.retry_after_s is not None
+    adds_trouble = adds.bit and not was.bit and not lets_try_again
+    return new if new is Cause.WELDED or adds_trouble or not noted else noted
+
+
 QUICK = frozenset({Cause.VEHICLE_REFUSED, Cause.CONVERTER_LOST, Cause.PILOT_LOST, Cause.CAN_LOST})
-"""A start that ended so is tried again soon, a few times, as one and the same wake of the car."""
+"""What ended so is tried again soon, a few times, as one and the same wake of the car."""
+HARDLY_BEGUN = QUICK | {Cause.VEHICLE_STOP, Cause.PAUSE_IMPOSSIBLE}
+"""A session that soon ended so was one more wake for nothing."""

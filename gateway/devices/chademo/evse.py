@@ -70,6 +70,8 @@ AUX_HOLDS_S = 900.0
 class ChademoEvse:
     """The driver. Only ``_advance`` moves the session; everything else brings events or carries orders out."""
 
+    stop_causes = frozenset(Cause) - {Cause.NONE}
+
     def __init__(self, device: DeviceId, driver: str, options: Options) -> None:
         self.card = CARD
         self.info = DeviceInfo(

@@ -67,6 +67,10 @@ def car_stops(m: Moment) -> bool:
     return not m.inputs.car.enabled
 
 
+def contactor_reported_open(m: Moment) -> bool:
+    return m.inputs.car.reports_contactor and not m.inputs.car.contactor_closed
+
+
 def permission_lost(m: Moment) -> bool:
     return _stood(m, m.progress.permission_lost_at, limits.K_ALONE.give_up_s)
 

@@ -5,9 +5,9 @@ from enum import IntEnum, StrEnum
 from math import inf
 
 from gateway.devices.chademo.car import Car
-from gateway.devices.chademo.causes import Cause
+from gateway.devices.chademo.causes import HARDLY_BEGUN, Cause, graver
 from gateway.devices.chademo.frames import CarStatus
-from gateway.devices.chademo.wakes import Wakes
+from gateway.devices.chademo.wakes import PAYS_AFTER_S, Wakes
 
 SAFE_VOLTAGE_V = 10.0
 """The connector may be unlocked, and no battery is connected, at or below this (reference/can.md 3.8)."""
@@ -158,6 +158,13 @@ class Progress:
     replugged: bool = False
     answered: bool = False
 
+    def wakes_if_ended(self, now: float, cause: Cause) -> Wakes:
+        """Return the wakes after the end of the state by ``cause``."""
+        for_nothing = (
+            self.state is State.ENERGISED and now - self.since < PAYS_AFTER_S and cause in HARDLY_BEGUN
+        )
+        return self.wakes.after(now) if for_nothing else self.wakes
+
 
 def leftover(now: float, *, d2: bool) -> Progress:
     """Return the progress that ends what a dead predecessor left commanded; ``d2`` as it was found."""
@@ -166,8 +173,15 @@ def leftover(now: float, *, d2: bool) -> Progress:
 
 def restarted(progress: Progress, now: float, cause: Cause, *, d2: bool) -> Progress:
     """Return the progress that ends a session of which a device has lost its part; ``d2`` never comes on again."""
-    insulated = progress.insulated and d2
-    return replace(progress, state=State.ABORTING, since=now, cause=cause, insulated=insulated, current_a=0.0)
+    return replace(
+        progress,
+        state=State.ABORTING,
+        since=now,
+        cause=graver(progress.cause, cause),
+        wakes=progress.wakes_if_ended(now, cause),
+        insulated=progress.insulated and d2,
+        current_a=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

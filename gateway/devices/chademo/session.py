@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gateway.devices.chademo import guards as on
 from gateway.devices.chademo import limits
-from gateway.devices.chademo.causes import MEANINGS, Cause
+from gateway.devices.chademo.causes import Cause, graver
 from gateway.devices.chademo.current import flow
 from gateway.devices.chademo.moment import (
     FLOOR_HYSTERESIS_V,
@@ -67,7 +67,6 @@ _REFUSALS = (
     Rule(on.not_wanted, State.STOPPING, Cause.OWNER_STOP),
 )
 _ENDS = (*_REFUSALS, Rule(on.car_stops, State.STOPPING, Cause.VEHICLE_STOP))
-_HARDLY_BEGUN = frozenset({Cause.VEHICLE_STOP, Cause.PAUSE_IMPOSSIBLE})
 _NO_CONTACTOR_ON_12_V = Rule(on.aux_empty, State.RELEASING, Cause.AUX_BATTERY_LOW)
 
 
@@ -140,6 +139,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         _INSULATION_LOST,
         _PERMISSION_LOST,
         *_ENDS,
+        Rule(on.contactor_reported_open, State.ABORTING, Cause.PERMISSION_WITHDRAWN),
         Rule(on.renewal_due, State.STOPPING, Cause.RENEWAL),
         Rule(on.time_over, State.STOPPING, Cause.TIME_OVER),
         Rule(on.pause_impossible, State.STOPPING, Cause.PAUSE_IMPOSSIBLE),
@@ -160,6 +160,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
         Rule(on.contactor_not_reported_open, State.ISOLATING, Cause.WELDED),
     ),
     State.RELEASING: (
+        Rule(on.converter_lost, State.ISOLATING, Cause.CONVERTER_LOST),
         Rule(on.isolated, State.UNLOCKING),
         Rule(on.bleeding_failed, State.WELDED, Cause.WELDED),
     ),
@@ -215,7 +216,13 @@ def inspected(moment: Moment) -> tuple[Progress, str]:
 def _enter(moment: Moment, rule: Rule) -> Progress:
     """Note what the state entered, and those after it, will want to know."""
     now, progress = moment.inputs.now, moment.progress
-    entered = replace(progress, state=rule.then, since=now, cause=_graver(progress.cause, rule.cause))
+    entered = replace(
+        progress,
+        state=rule.then,
+        since=now,
+        cause=graver(progress.cause, rule.cause),
+        wakes=progress.wakes_if_ended(now, rule.cause),
+    )
     match rule.then:
         case State.WAKING:
             return _woken(moment)
@@ -226,11 +233,9 @@ def _enter(moment: Moment, rule: Rule) -> Progress:
         case State.ENERGISED:
             longest_s = moment.inputs.car.times.max_time_s if moment.inputs.car.times else 0
             ends_at = now + (longest_s or DEFAULT_MAX_TIME_S)
-            return replace(entered, ends_at=ends_at, retries=0, wakes=progress.wakes.repaid())
+            return replace(entered, ends_at=ends_at, wakes=progress.wakes.repaid())
         case State.OPENING:
             return replace(entered, battery_v=moment.voltage_v or 0.0)
-        case State.STOPPING if rule.cause in _HARDLY_BEGUN and moment.age_s < PAYS_AFTER_S:
-            return replace(entered, wakes=progress.wakes.after(now))
     return entered
 
 
@@ -246,12 +251,6 @@ def _woken(moment: Moment) -> Progress:
         retries=progress.retries + 1 if again else 0,
         answered=moment.inputs.owner_asked,
     )
-
-
-def _graver(noted: Cause, new: Cause) -> Cause:
-    """The first cause stands, unless trouble adds itself to a mere stop, or welding to anything."""
-    adds_trouble = MEANINGS[new].bit and not MEANINGS[noted].bit
-    return new if new is Cause.WELDED or adds_trouble or not noted else noted
 
 
 def _watch(moment: Moment) -> Progress:
@@ -276,6 +275,7 @@ def _watch(moment: Moment) -> Progress:
         opened_at=since(progress.opened_at, progress.opened_at is not None or _opened(moment)),
         insulated=progress.insulated and state not in RESTING,
         floored=state is State.ENERGISED and _floored(moment),
+        retries=0 if state is State.ENERGISED and moment.age_s >= PAYS_AFTER_S else progress.retries,
         replugged=progress.replugged or on.unplugged(moment),
         answered=(progress.answered or state is State.ENERGISED) and moment.inputs.owner_asked,
     )

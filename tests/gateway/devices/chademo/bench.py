@@ -44,6 +44,7 @@ class PaperCar:
     never_closes: bool = False
     never_requests: bool = False
     never_opens: bool = False
+    opens_under_current: bool = False
     wants_stop: bool = False
     clings: bool = False
     max_charge_a: int = 60
@@ -107,7 +108,8 @@ class PaperCar:
             return status | (CarStatus.ENABLED if self.enabled else CarStatus(0))
         status |= CarStatus.DISCHARGE_COMPATIBLE if self.discharge_compatible else CarStatus(0)
         status |= CarStatus.ENABLED if self.enabled else CarStatus(0)
-        return status if self.contactor else status | CarStatus.CONTACTOR_OPEN
+        closed = self.contactor and not self.opens_under_current
+        return status if closed else status | CarStatus.CONTACTOR_OPEN
 
     def say(self, car: Car, now: float) -> Car:
         if self.silent or self.awake_s < 0.2:

@@ -16,7 +16,7 @@ from gateway.devices.chademo.frames import (
     EvseStatus,
 )
 from gateway.devices.chademo.moment import RESTING, Charger, Inputs, Mode, Moment, Output, Progress, State
-from gateway.devices.chademo.orders import Coils
+from gateway.devices.chademo.orders import Coils, ConverterOrder
 from gateway.devices.chademo.session import inspected
 from tests.gateway.devices.chademo.bench import STEP_S, Bench, PaperCar
 
@@ -68,6 +68,35 @@ def test_stop_and_charging_change_in_the_same_frame():
     bench = charging().release().run(STEP_S)
     assert bench.status & (EvseStatus.STOP | EvseStatus.CHARGING) == EvseStatus.STOP | EvseStatus.CHARGING
     assert bench.orders().converter.current_a == 0
+
+
+def test_a_contactor_that_opens_under_permission_is_0_a_at_once_and_an_emergency():
+    bench = charging()
+    bench.car.opens_under_current = True
+    bench.run(STEP_S)
+    assert bench.orders().converter == ConverterOrder()
+    bench.until(State.FAULT)
+    assert bench.progress.cause is Cause.PERMISSION_WITHDRAWN
+
+
+def test_a_car_that_was_faulty_stays_so_whatever_happens_to_us_afterwards():
+    bench = charging()
+    bench.car.faults = CarFault.OVER_VOLTAGE
+    bench.until(State.STOPPING)
+    bench.converter_answers = False
+    bench.until(State.ISOLATING)
+    bench.converter_answers = True
+    bench.until(State.FAULT).run(30)
+    assert (bench.progress.state, bench.progress.cause) == (State.FAULT, Cause.VEHICLE_FAULT)
+
+
+def test_a_converter_that_is_lost_at_the_very_end_does_not_keep_the_car_awake():
+    bench = charging().release().until(State.RELEASING)
+    bench.converter_answers = False
+    bench.run(limits.D1_OFF.keep_s + 2 * STEP_S)
+    assert bench.orders().coils == Coils(lock=True)
+    bench.converter_answers = True
+    bench.until(State.IDLE, within=limits.BLEEDING.give_up_s + 20)
 
 
 @pytest.mark.parametrize("bit", range(8))

@@ -6,8 +6,9 @@ import pytest
 
 from gateway.devices.chademo import limits
 from gateway.devices.chademo.causes import MEANINGS, QUICK_RETRIES, QUICK_RETRY_S, Cause
-from gateway.devices.chademo.moment import State
-from gateway.devices.chademo.wakes import DAY_S, HOUR_S, MOST_A_DAY, Wakes
+from gateway.devices.chademo.frames import CarStatus
+from gateway.devices.chademo.moment import RESTING, State
+from gateway.devices.chademo.wakes import DAY_S, HOUR_S, MOST_A_DAY, PAYS_AFTER_S, Wakes
 from tests.gateway.devices.chademo.bench import Bench, PaperCar
 
 
@@ -78,7 +79,7 @@ def test_a_random_refusal_is_tried_again_at_once_with_d1_off_for_some_seconds_as
         slept_at = bench.inputs.now
         bench.until(State.WAKING, within=15)
         assert bench.inputs.now - slept_at > QUICK_RETRY_S
-    bench.until(State.ENERGISED)
+    bench.until(State.ENERGISED).run(PAYS_AFTER_S)
     assert bench.progress.retries == 0
 
 
@@ -113,6 +114,22 @@ def test_a_start_that_we_ourselves_lost_is_tried_again_soon_as_one_wake_but_not_
     bench.converter_answers = False
     bench.until(State.ISOLATING).run(1)
     bench.converter_answers = True
+    assert wakes_of(bench, 0.9) == 0
+    assert wakes_of(bench, 0.2) == 1
+
+
+@pytest.mark.parametrize("mishap", ["refusal", "converter"])
+def test_what_ends_each_session_soon_is_not_tried_all_day(mishap):
+    bench = Bench()
+    for _ in range(1 + QUICK_RETRIES):
+        bench.until(State.ENERGISED, within=30).run(5)
+        if mishap == "refusal":
+            bench.car.extra = CarStatus.STOP_BEFORE_CHARGING
+        else:
+            bench.converter_answers = False
+        bench.until(State.OPENING, State.ISOLATING).run(0.2)
+        bench.car.extra, bench.converter_answers = CarStatus(0), True
+        bench.until(*RESTING)
     assert wakes_of(bench, 0.9) == 0
     assert wakes_of(bench, 0.2) == 1
 
