@@ -125,41 +125,62 @@ CAR_SENSORS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """How what a car tells is shown, and how much of it is recorded."""
+
+    unit: str | None
+    device_class: SensorDeviceClass | None
+    precision: int
+    band: Band = SLOW
+    state_class: SensorStateClass = SensorStateClass.MEASUREMENT
+
+
+_PERCENT = _Quantity(UnitOfRatio.PERCENTAGE, None, 1)
+_CELSIUS = _Quantity(UnitOfTemperature.CELSIUS, SensorDeviceClass.TEMPERATURE, 0)
+_CELL_VOLT = _Quantity(
+    UnitOfElectricPotential.VOLT, SensorDeviceClass.VOLTAGE, 3, Band(width=0.005, spacing=SLOW.spacing)
+)
+_NOW = _Quantity(None, None, 0, ANY_CHANGE)
+_TOTAL = _Quantity(None, None, 0, ANY_CHANGE, SensorStateClass.TOTAL_INCREASING)
+
+
 def _told(
     key: str,
+    quantity: _Quantity,
     value: Callable[[Sample], float | None],
-    unit: str | None = None,
-    device_class: Any = None,
-    state_class: SensorStateClass = SensorStateClass.MEASUREMENT,
+    exists: Callable[[DeviceView], bool] = is_vehicle,
+    *,
+    enabled: bool = True,
 ) -> ReadingDescription:
-    """Return a diagnostic sensor of what the car tells on its own bus."""
+    """Return a diagnostic sensor of what the car tells on its own bus, or what a charger did to it."""
     return ReadingDescription(
         key=key,
-        device_class=device_class,
-        state_class=state_class,
-        native_unit_of_measurement=unit,
+        device_class=quantity.device_class,
+        state_class=quantity.state_class,
+        native_unit_of_measurement=quantity.unit,
+        suggested_display_precision=quantity.precision,
         entity_category=DIAGNOSTIC,
-        exists=is_vehicle,
+        entity_registry_enabled_default=enabled,
+        exists=exists,
         value=lambda view, _: _rounded(value(view.sample), 3) if view.sample else None,
-        band=SLOW if unit else ANY_CHANGE,
+        band=quantity.band,
     )
 
 
-_CELSIUS, _VOLT = UnitOfTemperature.CELSIUS, UnitOfElectricPotential.VOLT
-_HEAT, _POTENTIAL = SensorDeviceClass.TEMPERATURE, SensorDeviceClass.VOLTAGE
-
 OF_VEHICLE = (
-    _told("pack_charge", lambda s: s.lbc_soc_pct, UnitOfRatio.PERCENTAGE),
-    _told("pack_hx", lambda s: s.hx_pct, UnitOfRatio.PERCENTAGE),
-    _told("pack_coldest", lambda s: s.coldest_c, _CELSIUS, _HEAT),
-    _told("pack_warmest", lambda s: s.warmest_c, _CELSIUS, _HEAT),
-    _told("cell_lowest", lambda s: s.cell_min_v, _VOLT, _POTENTIAL),
-    _told("cell_highest", lambda s: s.cell_max_v, _VOLT, _POTENTIAL),
-    _told("outside_temperature", lambda s: s.outside_c, _CELSIUS, _HEAT),
-    _told("quick_charges", lambda s: s.quick_charges, state_class=SensorStateClass.TOTAL_INCREASING),
-    _told("ac_charges", lambda s: s.ac_charges, state_class=SensorStateClass.TOTAL_INCREASING),
-    _told("wakes_today", lambda s: s.wakes_today),
+    _told("pack_charge", _PERCENT, lambda s: s.lbc_soc_pct, enabled=False),
+    _told("pack_hx", _PERCENT, lambda s: s.hx_pct, enabled=False),
+    _told("pack_coldest", _CELSIUS, lambda s: s.coldest_c),
+    _told("pack_warmest", _CELSIUS, lambda s: s.warmest_c),
+    _told("cell_lowest", _CELL_VOLT, lambda s: s.cell_min_v, enabled=False),
+    _told("cell_highest", _CELL_VOLT, lambda s: s.cell_max_v, enabled=False),
+    _told("outside_temperature", _CELSIUS, lambda s: s.outside_c),
+    _told("quick_charges", _TOTAL, lambda s: s.quick_charges, enabled=False),
+    _told("ac_charges", _TOTAL, lambda s: s.ac_charges, enabled=False),
+    _told("wakes_today", _NOW, lambda s: s.wakes_today, lambda view: is_vehicle(view) or is_evse(view)),
 )
+"""Off at first: what only a polled car tells, and what only those look at who look into a pack."""
 
 
 class CarSensor(NissanEnergyEntity[PushCoordinator[LiveData]], PacedSensor):

@@ -6,7 +6,7 @@ hands the newest setpoint to the driver's own task, which writes it once, reads 
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from gateway.faults import ConfigError, FaultCode
 from gateway.model import (
@@ -74,6 +74,12 @@ class Actuator(Device, Protocol):
 
     async def release(self) -> None:
         """Ramp to 0 W and hand control back to the device, within 5 s; called once at shutdown."""
+
+
+class Evse(Actuator, Protocol):
+    """A charger. ``stop_causes`` are all the codes that its samples may give, and every one has a text for the owner."""
+
+    stop_causes: ClassVar[frozenset[str]]
 
 
 @runtime_checkable

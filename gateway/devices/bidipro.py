@@ -251,6 +251,8 @@ class BidiproPanel:
 class Bidipro(ModbusCharger):
     """The driver."""
 
+    stop_causes = frozenset(_WAITS_FOR.values())
+
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> Bidipro:
         """Build from a table of site.toml. Raises ConfigError."""

@@ -275,6 +275,8 @@ class QuasarPanel:
 class Quasar(ModbusCharger):
     """The driver."""
 
+    stop_causes = frozenset(meaning.waits_for for meaning in MEANINGS.values()) - {""}
+
     @classmethod
     def from_table(cls, device: DeviceId, driver: str, table: Mapping[str, Any]) -> Quasar:
         """Build from a table of site.toml. Raises ConfigError."""

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from gateway.api.site import EquipmentVerdict
-from gateway.devices.chademo.causes import Cause
+from gateway.devices import DRIVERS, driver_class
 from gateway.faults import FaultCode
 from gateway.model import EventStatus, EvseState, RequestMode, Rung, StorageState
 from gateway.supply.findings import Check
@@ -240,7 +240,9 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     assert planned
     assert codes | planned | set(Rung) | set(RequestMode) - {RequestMode.PAUSE} <= reasons
     assert texts["sensor"]["charger_state"]["state"].keys() == set(EvseState)
-    assert texts["sensor"]["stop_cause"]["state"].keys() == set(Cause) - {Cause.NONE}
+    chargers = [driver_class(name, name) for name in DRIVERS if name.startswith("evse.")]
+    causes = set[str]().union(*(charger.stop_causes for charger in chargers))
+    assert texts["sensor"]["stop_cause"]["state"].keys() == causes
     assert texts["sensor"]["battery_state"]["state"].keys() == set(StorageState)
     assert texts["select"]["charge_mode"]["state"].keys() == {"auto", *RequestMode}
 

@@ -92,6 +92,7 @@ def house() -> dict[str, Any]:
         "state": "ready",
         "plugged": True,
         "stop_cause": "",
+        "wakes_today": 2,
         "vehicle": {"soc_pct": 55.0, "soh_pct": 91.0, "capacity_wh": 40000.0},
         "charged_wh": 8000.0,
         "discharged_wh": 3000.0,

@@ -61,6 +61,8 @@ class Wish:
 class EchonetEvse:
     """The driver. A setpoint that asks for something else, and an inform of the unit, wake its task."""
 
+    stop_causes = report.STOP_CAUSES
+
     def __init__(self, device: DeviceId, driver: str, options: Options) -> None:
         self._options = options
         self.info = DeviceInfo(

@@ -12,6 +12,8 @@ FOLLOW_TOLERANCE = 0.15
 NEARLY_FULL_SOC_PCT = 90.0
 NEARLY_EMPTY_SOC_PCT = 15.0
 MOST_OF_RATED = 1.5
+VEHICLE_STOP, OWNER_STOP, NO_PERMISSION = "vehicle_stop", "owner_stop", "no_permission"
+STOP_CAUSES = frozenset({VEHICLE_STOP, OWNER_STOP, NO_PERMISSION})
 
 
 def plugged(reading: Reading) -> bool:
@@ -96,8 +98,8 @@ def stop_cause(reading: Reading, *, away: bool, fruitless: bool) -> str:
     """Say why there is no session: stopped at the unit, by a full car, or never begun."""
     if away:
         full = reading.soc_pct is not None and reading.soc_pct >= NEARLY_FULL_SOC_PCT
-        return "vehicle_stop" if full else "owner_stop"
-    return "no_permission" if fruitless else ""
+        return VEHICLE_STOP if full else OWNER_STOP
+    return NO_PERMISSION if fruitless else ""
 
 
 def implausible(reading: Reading, rated: Interval) -> str:

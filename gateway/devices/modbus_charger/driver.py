@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
@@ -64,6 +65,8 @@ class _Explained:
 
 class ModbusCharger:
     """``panel`` has the registers, ``make`` the habits. Only the newest setpoint is ever written."""
+
+    stop_causes: ClassVar[frozenset[str]]
 
     def __init__(
         self,
