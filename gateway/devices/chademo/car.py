@@ -1,6 +1,7 @@
 """What the car has said so far in one session, and what follows from it; pure."""
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from gateway.devices.chademo.frames import (
     CarDischarge,
@@ -17,7 +18,7 @@ from gateway.devices.chademo.frames import (
     CarVoltage,
     Function,
 )
-from gateway.devices.chademo.limits import CAN_SILENT
+from gateway.devices.chademo.limits import CAN_SILENT, FRAME_STALE
 
 SINCE_1_0 = 2
 """102.0 of a car that reports its contactor in 102.5.3; older ones may leave the bit alone (reference/can.md 3.8)."""
@@ -30,7 +31,7 @@ _NO_LEVEL_YET = (0x00, 0xFF)
 class Car:
     """The newest frame of each id, None until it came. ``request_at`` is when the requested current last changed.
 
-    ``reports_contactor``: 102.5.3 says something.
+    ``reports_contactor``: 102.5.3 says something. 102 and 200 are believed until they are stale.
     """
 
     heard_at: float | None = None
@@ -45,6 +46,8 @@ class Car:
     sequence: CarSequence | None = None
     extension: CarExtension | None = None
     maker: CarMaker | None = None
+    request_stale_at: float = inf
+    discharge_stale_at: float = inf
 
     def heard(self, frame: CarFrame, now: float) -> Car:
         """Return the car with ``frame`` taken in. Its maker's frame, which goes on outside a session, proves no life."""
@@ -60,7 +63,7 @@ class Car:
             case CarFunctions():
                 car = replace(self, functions=frame)
             case CarDischarge():
-                car = replace(self, discharge=frame)
+                car = replace(self, discharge=frame, discharge_stale_at=now + FRAME_STALE.give_up_s)
             case CarSequence():
                 car = replace(self, sequence=frame)
             case CarExtension():
@@ -76,12 +79,14 @@ class Car:
             self,
             request=frame,
             request_at=self.request_at if same else now,
+            request_stale_at=now + FRAME_STALE.give_up_s,
             reports_contactor=self.reports_contactor or reports,
         )
 
     def silent(self, now: float) -> bool:
-        """Tell whether nothing was heard for longer than a live car keeps quiet; slow ones repeat an id every 225 ms."""
-        return self.heard_at is None or now - self.heard_at > CAN_SILENT.give_up_s
+        """Tell whether nothing, or no 102, was heard for longer than a live car keeps quiet."""
+        silent = self.heard_at is None or now - self.heard_at > CAN_SILENT.give_up_s
+        return silent or now > self.request_stale_at
 
     @property
     def introduced(self) -> bool:

@@ -95,6 +95,13 @@ CAN_SILENT = TimeLimit(
     "OSX, J",
     give_up_s=1.0,
 )
+FRAME_STALE = TimeLimit(
+    "last 102, or 200, while other frames come",
+    "next one",
+    "as silent; without 200 no discharge",
+    "ours: slow cars repeat a frame after 225 ms, one of eight after 1.8 s",
+    give_up_s=2.0,
+)
 DEVICE_SILENT = TimeLimit(
     "last answer of converter or pilot lines", "next one", "emergency", "ours", give_up_s=1.0
 )
@@ -184,6 +191,7 @@ LIMITS: tuple[TimeLimit, ...] = (
     K_ALONE,
     INSULATION_LOST,
     CAN_SILENT,
+    FRAME_STALE,
     DEVICE_SILENT,
     STOP_TOLD,
     STOP,

@@ -237,7 +237,8 @@ class Moment:
     def discharge_limit_a(self) -> float:
         """What may flow out of the car now; 0 without its consent or at its lowest voltage."""
         car = self.inputs.car
-        if car.discharge is None or not self.charger.discharges or self.progress.floored or self.at_floor:
+        told = car.discharge is not None and self.inputs.now <= car.discharge_stale_at
+        if not told or not self.charger.discharges or self.progress.floored or self.at_floor:
             return 0.0
         return min(car.max_discharge_current_a, self.charger.max_discharge_a)
 

@@ -40,6 +40,7 @@ class PaperCar:
     faults: CarFault = NO_FAULT
     extra: CarStatus = NO_STATUS
     silent: bool = False
+    forgets: type[CarFrame] | None = None
     never_permits: bool = False
     never_closes: bool = False
     never_requests: bool = False
@@ -124,6 +125,8 @@ class PaperCar:
         if self.reversed:
             frames = frames[::-1]
         for frame in frames * (2 if self.doubled else 1):
+            if self.forgets is not None and isinstance(frame, self.forgets):
+                continue
             if self.chance.random() >= self.loss:
                 car = car.heard(frame, now)
         return car

@@ -8,8 +8,10 @@ from gateway.devices.chademo import limits
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import MEANINGS, Cause
 from gateway.devices.chademo.frames import (
+    CarDischarge,
     CarFault,
     CarLimits,
+    CarRequest,
     CarStatus,
     EvseCapability,
     EvseState,
@@ -97,6 +99,23 @@ def test_a_converter_that_is_lost_at_the_very_end_does_not_keep_the_car_awake():
     assert bench.orders().coils == Coils(lock=True)
     bench.converter_answers = True
     bench.until(State.IDLE, within=limits.BLEEDING.give_up_s + 20)
+
+
+def test_a_car_that_sends_all_but_102_is_silent():
+    bench = charging()
+    bench.car.forgets = CarRequest
+    bench.run(limits.CAN_SILENT.give_up_s)
+    assert bench.progress.state is State.ENERGISED
+    bench.until(State.FAULT, within=5)
+    assert bench.progress.cause is Cause.VEHICLE_SILENT
+
+
+def test_a_discharge_ends_when_200_is_heard_no_longer():
+    bench = Bench().until(State.ENERGISED).want(-8).run(2)
+    assert bench.current_a == pytest.approx(-8)
+    bench.car.forgets = CarDischarge
+    bench.run(limits.FRAME_STALE.give_up_s + 2 * STEP_S)
+    assert (bench.progress.state, bench.current_a) == (State.ENERGISED, 0.0)
 
 
 @pytest.mark.parametrize("bit", range(8))
