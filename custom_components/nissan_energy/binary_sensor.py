@@ -16,7 +16,7 @@ from .entity import ReadingEntity, SiteEntity, StandingEntity, follow_devices, i
 
 PARALLEL_UPDATES = 0
 
-FLOWS_W = 50.0
+FLOWS_W = 100.0
 """Below this a converter at rest is not called charging."""
 
 

@@ -85,7 +85,7 @@ class EquipmentSensor(StandingEntity, SensorEntity):
         return {
             **_worst_by_check(told.findings),
             "proven_at": told.proven_at.isoformat() if told.proven_at else None,
-            "texts": [f.text for f in open_ones],
+            "texts": list(dict.fromkeys(f.text for f in open_ones)),
             "remedies": list(dict.fromkeys(f.remedy for f in open_ones if f.remedy)),
         }
 

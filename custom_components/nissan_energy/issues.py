@@ -95,8 +95,7 @@ def _show(
     }
     for issue in shown - raised.keys():
         ir.async_delete_issue(hass, DOMAIN, f"{prefix}{issue}")
-    for issue in raised.keys() - shown:
-        device, text, remedy = raised[issue]
+    for issue, (device, text, remedy) in raised.items():
         told = {"device": names.get(device, entry.title), "text": text, "remedy": remedy}
         _raise(hass, entry, f"{key}_{issue}", key, told)
 

@@ -87,6 +87,29 @@ async def test_a_failed_check_is_an_issue_until_it_has_passed(
     assert not issues(hass)
 
 
+async def test_what_is_said_of_a_failure_is_kept_up_to_date(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    for words in ("Seen on L1.", "Seen on L3."):
+        failed = finding("wiring_proof", "failed") | {"text": words}
+        gateway.say(equipment={"garage": equipment("failed", failed)})
+        await hass.async_block_till_done()
+        ((_, raised),) = ((i, v) for i, v in ir.async_get(hass).issues.items() if i[0] == DOMAIN)
+        assert raised.translation_placeholders is not None
+        assert raised.translation_placeholders["text"] == words
+
+
+async def test_what_several_checks_say_is_said_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    same = [finding(c, "not_proven") | {"text": "Not proven."} for c in ("wiring_proof", "timer_proof")]
+    gateway.say(equipment={"garage": equipment("not_proven", *same)})
+    await hass.async_block_till_done()
+    state = hass.states.get(GARAGE)
+    assert state is not None
+    assert state.attributes["texts"] == ["Not proven."]
+
+
 async def test_an_unloaded_entry_leaves_no_issue(
     hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
 ) -> None:
