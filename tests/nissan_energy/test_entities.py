@@ -460,13 +460,27 @@ async def test_a_car_that_is_away_keeps_its_last_known_charge_and_says_what_was_
     assert (shown.state, shown.attributes["doubt"]) == ("55.0", "1 %, 55 % is held")
 
 
-async def test_a_car_on_its_own_bus_is_a_device_and_takes_no_part_in_what_the_house_draws(
+async def test_of_a_car_on_its_own_bus_only_what_an_owner_looks_at_is_on(
     hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
 ) -> None:
+    leaf = device("vehicle", "Leaf", {"at": 1.0, "awake": True, "cell_min_v": 3.71}, id="leaf")
+    await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": leaf})
+    on = {
+        s.entity_id.removeprefix("sensor.leaf_")
+        for s in hass.states.async_all("sensor")
+        if "leaf" in s.entity_id
+    }
+    assert on == {"battery_coldest", "battery_warmest", "outside_temperature", "wake_ups_today"}
+
+
+async def test_a_car_on_its_own_bus_is_a_device_and_takes_no_part_in_what_the_house_draws(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Entity, "entity_registry_enabled_default", True)
     told = {"at": 1.0, "awake": True, "lbc_soc_pct": 58.4, "cell_min_v": 3.71, "quick_charges": 12}
     leaf = device("vehicle", "Leaf", told, id="leaf")
     await tell(hass, gateway, devices=gateway.document["devices"] | {"leaf": leaf})
-    assert state(hass, "sensor.leaf_pack_state_of_charge") == "58.4"
+    assert state(hass, "sensor.leaf_battery_controller_s_charge") == "58.4"
     assert state(hass, "sensor.leaf_lowest_cell") == "3.71"
     quick_charges = hass.states.get("sensor.leaf_quick_charges")
     assert (quick_charges.state, quick_charges.attributes["state_class"]) == ("12", "total_increasing")
