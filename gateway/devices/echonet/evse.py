@@ -45,6 +45,8 @@ LOGGER = logging.getLogger(__name__)
 SLOW_POLL_S = 10.0
 LOOK_S = 0.2
 """Between two looks while an order has not read back yet."""
+BLIND_S = 3.0
+"""Without one look that makes sense nothing can be decided, so the unit is set to standby."""
 RELEASE_S, MAKE_SAFE_S = 4.5, 2.5
 CONFIRM = bytes((0x10,))
 
@@ -169,6 +171,7 @@ class EchonetEvse:
         sink.identity(self.info)
 
     async def _serve(self, sink: Sink) -> None:
+        seen_at = monotonic()
         try:
             while True:
                 self._informed = False
@@ -176,8 +179,11 @@ class EchonetEvse:
                     look = await self._look()
                 except Malformed as error:
                     self._judge(sink, FaultCode.IMPLAUSIBLE_READING, str(error))
-                    await asyncio.sleep(self._options.poll_s)
+                    if monotonic() - seen_at > BLIND_S:
+                        raise
+                    await asyncio.sleep(min(self._options.poll_s, BLIND_S / 3))
                 else:
+                    seen_at = monotonic()
                     await self._serve_once(sink, monotonic(), look)
         finally:
             await self._make_safe()

@@ -25,7 +25,7 @@ from gateway.devices.modbus_charger.steering import (
     next_act,
     refused,
 )
-from gateway.devices.modbus_charger.watching import differs, seen
+from gateway.devices.modbus_charger.watching import FLOWS_W, differs, seen
 from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Setpoint
 
@@ -235,7 +235,7 @@ class ModbusCharger:
             await self._carry_out(act, value)
         except Refused as error:
             self._stand(refused(monotonic(), act, value, self._standing, str(error)))
-            if self._standing.endless(monotonic()):
+            if self._standing.endless(monotonic()) and abs(look.power_w) >= FLOWS_W:
                 self._unended = True
                 raise Unreachable(f"it says no to 0 W: {error}") from None
         else:

@@ -207,6 +207,18 @@ def test_a_charger_that_takes_no_end_is_left_in_silence_until_its_lease_ends(cha
 
 
 @on_paper("quasar")
+async def test_a_charger_in_its_error_state_that_takes_no_write_is_told_as_that_and_not_as_lost(house):
+    await house.flow(-3000.0)
+    house.bus.no = lambda address, values: True
+    house.unit.errors = 0x0004
+    await house.until(lambda: FaultCode.DEVICE_FAULT in house.faults, 3)
+    since = house.now
+    while house.now < since + 60:
+        assert FaultCode.DEVICE_UNREACHABLE not in house.faults
+        await asyncio.sleep(1)
+
+
+@on_paper("quasar")
 async def test_what_a_predecessor_left_and_cannot_be_ended_is_left_in_silence_as_well(house):
     await house.flow(-3000.0)
     await house.die()

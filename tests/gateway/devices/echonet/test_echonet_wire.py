@@ -182,6 +182,14 @@ async def test_a_property_of_a_wrong_size_costs_a_reading_and_no_session(newest,
     assert FaultCode.DEVICE_UNREACHABLE not in newest.slot.faults
 
 
+async def test_a_unit_that_cannot_be_read_any_more_is_set_to_standby_in_five_seconds(newest, monkeypatch):
+    await running(newest, 3000.0)
+    newest.hurry = 1.0
+    monkeypatch.setattr(newest.unit, "_read", lambda epc: b"\x01\x02\x03")
+    await newest.until(lambda: newest.unit.mode == STANDBY, 5)
+    assert FaultCode.IMPLAUSIBLE_READING in newest.slot.faults
+
+
 async def test_an_unplugged_car_is_seen_by_the_units_own_word(newest):
     await running(newest, 3000.0, poll_s=4.0)
     newest.plugged = False
