@@ -34,8 +34,10 @@ def judge_meter(site: Equipment, meter: DeviceInfo) -> Iterator[Finding]:
 def _meter_wiring(site: Equipment, meter: DeviceInfo) -> Iterator[Finding]:
     """A meter is wired right when the step of every device that was tried has shown on it."""
     tried = [f for info in site.steered() for f in _proof(site, info, Check.WIRING_PROOF)]
-    if any(f.verdict is FAIL for f in tried):
-        yield Finding(Check.WIRING_PROOF, meter.id, FAIL, "meter_disagrees", {}, "mend_meter")
+    failed = [site.snapshot.devices[f.device].name for f in tried if f.verdict is FAIL]
+    if failed:  # which is the device's failure to tell, once
+        told: Detail = {"devices": " and ".join(failed)}
+        yield Finding(Check.WIRING_PROOF, meter.id, ATTENTION, "meter_disagrees", told, "mend_meter")
     elif any(f.verdict is PASS for f in tried):
         yield Finding(Check.WIRING_PROOF, meter.id, PASS, "meter_agrees")
     elif tried:
