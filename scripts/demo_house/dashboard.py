@@ -136,8 +136,17 @@ def _now(page: _Page) -> Card:
     )
 
 
-def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[Card], color: str) -> Card:
-    """Return the section of the car or of the battery: what it does, what it shall do, and why."""
+def _store(
+    page: _Page,
+    title: Card,
+    device: str,
+    charge: Key,
+    state: Iterable[Card],
+    told: Iterable[Card],
+    color: str,
+) -> Card:
+    """Return the section of the car or of the battery: what it does, what it shall do, why, and how it is."""
+    health = "car_state_of_health" if device == CAR else "state_of_health"
     floor, width = ("Keep for driving", {}) if device == CAR else ("Keep in reserve", _WIDE)
     return _section(
         title,
@@ -158,19 +167,27 @@ def _store(page: _Page, title: Card, device: str, charge: Key, state: Iterable[C
                 ("sensor", "limiter", device), "Held back by", "mdi:arrow-collapse-down", "grey", **_WIDE
             ),
             *page.tile(("time", "departure", device), "Leaves at", "mdi:clock-out", color, **_WIDE),
+            *told,
+            *page.tile(("sensor", health, device), "Battery health", "mdi:heart-pulse", color),
+            *page.tile(("sensor", "equipment_check", device), "Equipment", "mdi:clipboard-check", color),
         ],
     )
 
 
 def _car(page: _Page) -> Card:
     state = page.tile(("sensor", "charger_state", CAR), "Charger", "mdi:ev-station", "teal")
-    return _store(page, _heading("Leaf in the garage", "mdi:car-electric"), CAR, CAR_CHARGE, state, "teal")
+    told = [
+        *page.tile(("sensor", "car_charge_source", CAR), "Known from", "mdi:help-network", "grey"),
+        *page.tile(("sensor", "car_temperature", CAR), "Battery", "mdi:thermometer", "teal"),
+    ]
+    title = _heading("Leaf in the garage", "mdi:car-electric")
+    return _store(page, title, CAR, CAR_CHARGE, state, told, "teal")
 
 
 def _battery(page: _Page) -> Card:
     state = page.tile(("sensor", "battery_state", BATTERY), "Battery", "mdi:home-battery", "pink")
     title = _heading("xStorage battery", "mdi:home-battery")
-    return _store(page, title, BATTERY, BATTERY_CHARGE, state, "pink")
+    return _store(page, title, BATTERY, BATTERY_CHARGE, state, (), "pink")
 
 
 def _rules(page: _Page) -> Card:
