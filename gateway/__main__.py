@@ -87,8 +87,6 @@ def _pair(arguments: argparse.Namespace) -> int:
 def _evse(arguments: argparse.Namespace) -> int:
     from gateway.devices.chademo.alone import run
 
-    if not arguments.verbose:  # its own lines tell it
-        logging.getLogger().setLevel(logging.WARNING)
     return asyncio.run(run(alone_wish.wish_of(arguments), lambda line: print(line, flush=True)))
 
 
@@ -134,7 +132,10 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One sub-command; ``site`` asks for the path of site.toml, ``options`` are (flags, keywords) of argparse."""
+    """One sub-command; ``site`` asks for the path of site.toml, ``options`` are (flags, keywords) of argparse.
+
+    ``logs`` from this level on; the other commands tell by their own lines what goes on.
+    """
 
     name: str
     action: Callable[[argparse.Namespace], int]
@@ -142,6 +143,7 @@ class Command:
     more: str = ""
     site: bool = True
     listed: bool = True
+    logs: int = logging.INFO
     options: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
@@ -174,6 +176,7 @@ COMMANDS = (
         commissioning.run,
         "read site.toml, with --connect every device, with --prove try them; say what is wrong",
         commissioning.ABOUT,
+        logs=logging.ERROR,
         options=commissioning.OPTIONS,
     ),
     Command("pair", _pair, "open pairing for ten minutes and show the code for Home Assistant"),
@@ -240,6 +243,7 @@ COMMANDS = (
         "run the CHAdeMO charger alone, against a vehicle program of yours over UDP",
         alone_wish.ABOUT,
         site=False,
+        logs=logging.WARNING,
         options=alone_wish.OPTIONS,
     ),
     Command("fastpath", _fastpath, "the process that moves current, started by run", listed=False),
@@ -259,7 +263,7 @@ def parser() -> argparse.ArgumentParser:
         about = f"{command.text}\n\n{command.more}"
         shown: dict[str, Any] = {"help": command.text} if command.listed else {}
         added = commands.add_parser(command.name, description=about, formatter_class=raw, **shown)
-        added.set_defaults(action=command.action)
+        added.set_defaults(action=command.action, logs=command.logs)
         added.add_argument("-v", "--verbose", action="store_true", help="log in detail")
         for flag, keywords in command.options:
             added.add_argument(flag, **keywords)
@@ -272,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status. Errors are one line on stderr, never a traceback."""
     chosen = parser().parse_args(arguments)
     logging.basicConfig(
-        level=logging.DEBUG if chosen.verbose else logging.INFO,
+        level=logging.DEBUG if chosen.verbose else chosen.logs,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
     try:

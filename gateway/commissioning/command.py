@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -73,8 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.prove and (arguments.device or arguments.yes or arguments.fuse_guard):
         print("check: --device, --yes and --fuse-guard belong to --prove", file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
-    if not arguments.verbose:  # what devices do is said by the report itself
-        logging.getLogger().setLevel(logging.ERROR)
     wanted = Wanted(tuple(arguments.device), arguments.fuse_guard, Pace(step_w=arguments.watts))
     request = Request(
         listen_s=arguments.seconds if arguments.connect else 0.0,
