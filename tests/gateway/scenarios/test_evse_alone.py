@@ -268,6 +268,29 @@ async def test_a_cheap_car_with_a_frame_every_75_ms_and_without_a_word_of_k_is_c
     assert {i for _, i, _ in car.seen} >= {0x108, 0x109}
 
 
+async def test_cars_of_other_habits_at_once(start):
+    old, greedy, opener = Vehicle(), Vehicle(), Vehicle()
+    old.is_old = old.is_cheap = True
+    greedy.is_old, greedy.wants_a, greedy.follows_offer = True, 200, False
+    opener.opens_after_s = 1.0
+    async with asyncio.TaskGroup() as tasks:
+        stories = [
+            tasks.create_task(session(start, car, "--power-w", "6000", *options))
+            for car, options in (
+                (old, ("--stop-after", "1")),
+                (greedy, ("--max-charge-a", "12", "--stop-after", "5")),
+                (opener, ()),
+            )
+        ]
+    ends = [
+        (charger.process.returncode, charger.summary["cause"]) for charger in (s.result() for s in stories)
+    ]
+    assert ends == [(0, "owner_stop"), (0, "owner_stop"), (1, "permission_withdrawn")]
+    assert old.statuses == greedy.statuses == [0x20, 0x24, 0x05, 0x25, 0x24, 0x20]
+    assert greedy.most(0x109, lambda d: d[3]) == 12
+    assert not opener.pilot["d2"]
+
+
 @pytest.mark.parametrize("place", ["udp://192.168.1.5:5100", "udp://127.0.0.1", "tcp://127.0.0.1:1", "can0"])
 async def test_only_a_loopback_port_is_taken(place):
     command = ("-m", "gateway", "evse", "--can", place)

@@ -29,6 +29,10 @@ class Vehicle:
     """So many times it says 102.5.4 instead of permitting."""
     is_hasty = False
     """When it leaves it says at once that its contactor is open."""
+    is_old = False
+    """102.0 = 1 and 102.5.3 never set; no word of dynamic control."""
+    opens_after_s = None
+    """It says then, while it still permits, that its contactor is open."""
     is_cheap = False
     """One of its three frames every 75 ms, nothing about discharging, no line for k."""
     line_end = b""
@@ -177,17 +181,25 @@ class Vehicle:
             return 0
         return self.fault_bits if now - self._energised_at > self.fault_after_s else 0
 
+    def _says_open(self, now):
+        running_s = now - self._energised_at if self._energised_at else 0.0
+        opens = self.opens_after_s is not None and running_s > self.opens_after_s
+        return not self.is_old and (opens or not self.contactor)
+
     def _speak(self, now):
-        bits = 0x80 * (not self.is_cheap) | self.k | (0 if self.contactor else 0x08)
+        bits = 0x80 * (not self.is_cheap) | self.k | 0x08 * self._says_open(now)
         if self.refuses_starts and now - self._d1_at > self.k_after_s:
             bits, self._refused = bits | 0x10, True
         target, most = self.target_v, self.maximum_v
         frames = (
             (0x100, [0, 0, 0, 0, most & 255, most >> 8, 100, 0]),
             (0x101, [0, 255, 60, 0, 0, 0x62, 0x01, 0]),
-            (0x102, [2, target & 255, target >> 8, self.asks_a, self._faults(now), bits, 62, 0]),
+            (
+                0x102,
+                [2 - self.is_old, target & 255, target >> 8, self.asks_a, self._faults(now), bits, 62, 0],
+            ),
             (0x200, [255 - self.limit_a, 0, 0, 0, 250, 0, 10, 100]),
-            (0x110, [1, 0, 0, 0, 0, 0, 0, 0]),
+            (0x110, [not self.is_old, 0, 0, 0, 0, 0, 0, 0]),
             (0x201, [2, 0, 0, 0, 0, 0, 0, 0]),
         )
         if self.is_cheap:
