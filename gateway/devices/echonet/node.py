@@ -8,10 +8,10 @@ import contextlib
 import ipaddress
 import logging
 import socket
-import struct
 from collections.abc import Callable, Iterable
 
 from gateway.devices.clock import monotonic
+from gateway.devices.echonet.ear import Ear, hear
 from gateway.devices.echonet.frames import CHARGER_CLASS, CONTROLLER, Esv, Frame, Property, asked, decode
 from gateway.devices.recording.events import Datagram, Turn
 from gateway.devices.recording.wires import WIRES
@@ -20,8 +20,6 @@ from gateway.faults import Malformed, Refused, Unreachable
 LOGGER = logging.getLogger(__name__)
 
 PORT = 3610
-GROUP = "224.0.23.0"
-"""Where units tell everybody what has changed."""
 TRIES = 3
 ANSWER_S = 1.0
 AT_ONCE = 8
@@ -51,7 +49,7 @@ class Node:
         self._on_inform = on_inform
         self._answer_s = answer_s
         self._address = ""
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport | Ear | None = None
         self._tid = 0
         self._waiting: tuple[int, Esv, asyncio.Future[Frame]] | None = None
 
@@ -66,22 +64,21 @@ class Node:
         try:
             found = await loop.getaddrinfo(*self._at, family=socket.AF_INET, type=socket.SOCK_DGRAM)
             self._address = str(found[0][4][0])
-            receiver = _Receiver(self._receive)
-            self._transport, _ = await loop.create_datagram_endpoint(
-                lambda: receiver, local_addr=self._listen, family=socket.AF_INET
-            )
+            self._transport = ear = await hear(self._listen, self._receive)
         except OSError as error:
             raise Unreachable(
                 f"no way from port {self._listen[1]} to {self._at[0]}: {error.strerror}"
             ) from None
         self._tell(Turn(monotonic(), self._wire, up=True))
         if not ipaddress.ip_address(self._address).is_loopback:
-            self._join()
+            self._join(ear)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Leave the socket."""
         transport, self._transport = self._transport, None
-        if transport is not None:
+        if isinstance(transport, Ear):
+            transport.leave(self._receive)
+        elif transport is not None:
             transport.close()
 
     async def get(self, epcs: Iterable[int]) -> dict[int, bytes]:
@@ -151,22 +148,9 @@ class Node:
             self._send(Frame(frame.tid, CONTROLLER, frame.source, Esv.INFC_RES, heard))
         self._on_inform()
 
-    def _join(self) -> None:
+    def _join(self, ear: Ear) -> None:
         """Listen to what units tell everybody; where that is not possible, polling must do."""
-        assert self._transport is not None
-        membership = struct.pack("=4s4s", socket.inet_aton(GROUP), socket.inet_aton(self._listen[0]))
         try:
-            self._transport.get_extra_info("socket").setsockopt(
-                socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership
-            )
+            ear.join()
         except OSError as error:
             LOGGER.info("%s: no informs, polling only: %s", self.name, error.strerror)
-
-
-class _Receiver(asyncio.DatagramProtocol):
-    def __init__(self, receive: Callable[[bytes, str], None]) -> None:
-        self._receive = receive
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Pass it on."""
-        self._receive(data, addr[0])

@@ -1,15 +1,18 @@
 """The real driver against the simulated V2H unit, over UDP on the loopback."""
 
 import asyncio
+import socket
 
 import pytest
 
+from gateway.devices import open_device
 from gateway.devices.echonet import evse, order
 from gateway.devices.echonet.properties import Epc
 from gateway.faults import FaultCode
 from gateway.model import EvseState
 from gateway.simulator.echonet_unit import CHARGE, DISCHARGE, STANDBY, EchonetUnit
-from tests.gateway.devices.echonet.unit_on_wire import Scene
+from tests.gateway.devices.echonet.unit_on_wire import Scene, UnitOnWire
+from tests.gateway.devices.slot import Slot
 
 RELEASES = ["P", "N", "J"]
 
@@ -21,6 +24,13 @@ def impatient(monkeypatch):
     monkeypatch.setattr(order, "AGAIN_S", 0.8)
     monkeypatch.setattr(order, "CHANGE_GAP_S", 0.1)
     monkeypatch.setattr(order, "_BOUNDS", {Epc.CHARGE_BOUND: 0.4, Epc.DISCHARGE_BOUND: 0.05})
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket(type=socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
 
 
 @pytest.fixture(params=RELEASES)
@@ -310,6 +320,24 @@ async def test_cancellation_leaves_standby(newest):
     await running(newest, -3000.0)
     newest.running.cancel()
     await newest.until(lambda: newest.unit.mode == STANDBY)
+
+
+async def test_two_units_that_answer_to_the_same_port_are_heard_apart(newest, unused_port):
+    there = EchonetUnit()
+    there.errors = 0x0102
+    async with UnitOnWire(there, host="127.0.0.2") as wire:
+        newest.start(listen_port=unused_port)
+        other = Slot()
+        table = {"name": "V2H", "host": "127.0.0.2", "port": wire.port, "listen": "127.0.0.1"}
+        second = open_device("barn", "evse.echonet", table | {"listen_port": unused_port, "poll_s": 0.2})
+        task = newest.tasks.create_task(second.run(other))
+        await newest.until(lambda: newest.last and len(other.samples) > 3)
+        assert FaultCode.DEVICE_FAULT in other.faults
+        assert FaultCode.DEVICE_FAULT not in newest.slot.faults
+        task.cancel()
+        await asyncio.wait([task])
+        newest.slot.samples.clear()
+        await newest.until(lambda: len(newest.slot.samples) > 3)
 
 
 async def test_the_units_own_fault_is_told_with_its_code(newest):

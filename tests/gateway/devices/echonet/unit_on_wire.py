@@ -16,12 +16,13 @@ STEP_S = 0.05
 class UnitOnWire:
     """A unit that answers, as the driver contract wants it; ``written`` is every order that came."""
 
-    def __init__(self, unit=None):
+    def __init__(self, unit=None, host="127.0.0.1"):
         self.unit = unit or EchonetUnit()
+        self.host = host
 
     async def __aenter__(self):
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: EchonetPort(self.unit), local_addr=("127.0.0.1", 0)
+            lambda: EchonetPort(self.unit), local_addr=(self.host, 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
