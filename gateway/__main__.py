@@ -87,7 +87,14 @@ def _pair(arguments: argparse.Namespace) -> int:
 def _evse(arguments: argparse.Namespace) -> int:
     from gateway.devices.chademo.alone import run
 
-    return asyncio.run(run(alone_wish.wish_of(arguments), lambda line: print(line, flush=True)))
+    def tell(line: str) -> None:
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+    return asyncio.run(run(alone_wish.wish_of(arguments), tell))
 
 
 def _record(arguments: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ class Ears:
 
 
 class Alone:
-    """One run of the command. ``until_done`` looks on, steers the driver by setpoints alone, and tells."""
+    """One run of the command. ``_until_done`` looks on, steers the driver by setpoints alone, and tells."""
 
     def __init__(self, wish: Wish, tell: Callable[[str], None]) -> None:
         self.summary = Summary()
@@ -74,9 +74,16 @@ class Alone:
     def note(self, text: str) -> None:
         """Tell something beside the session's own lines."""
         at_s = round(_now() - self._started_at, 3)
-        self._tell(
+        self._say(
             json.dumps({"at_s": at_s, "note": text}) if self._wish.as_json else f"{at_s:8.2f} s  - {text}"
         )
+
+    def _say(self, text: str) -> None:
+        """Tell it; when nobody reads any longer, end the session in its proper order."""
+        try:
+            self._tell(text)
+        except BrokenPipeError:
+            self.stopping.set()
 
     async def run(self, evse: ChademoEvse) -> None:
         """Run the driver until the last session has ended, or the time is over."""
@@ -95,7 +102,7 @@ class Alone:
             self._look(moment)
             line = line_of(moment, orders, self._started_at)
             if line.follows(self._last):
-                self._tell(json.dumps(line.record()) if self._wish.as_json else line.text())
+                self._say(json.dumps(line.record()) if self._wish.as_json else line.text())
                 self._last = line
             wanted = not self._ending() and not self._try_again(moment)
             if now >= renew_at or wanted != engaged:
@@ -158,7 +165,7 @@ class Alone:
             summary.discharged_wh = sample.discharged_wh or 0.0
         normal = summary.sessions > 0 and summary.cause in NORMAL_ENDS
         summary.cause = summary.cause if summary.sessions else NOBODY
-        self._tell(json.dumps({"summary": asdict(summary)}) if self._wish.as_json else summary.text())
+        self._say(json.dumps({"summary": asdict(summary)}) if self._wish.as_json else summary.text())
         return 0 if normal else 1
 
 

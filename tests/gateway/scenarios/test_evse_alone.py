@@ -291,6 +291,21 @@ async def test_cars_of_other_habits_at_once(start):
     assert not opener.pilot["d2"]
 
 
+async def test_a_reader_that_goes_away_ends_it_in_order_and_without_a_word():
+    command = ("-m", "gateway", "evse", "--seconds", str(NEVER_S), "--can", url(free_port()))
+    pipe = asyncio.subprocess.PIPE
+    charger = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=pipe, stderr=pipe)
+    async with asyncio.timeout(NEVER_S / 2):
+        await charger.stdout.readline()
+        charger.stdout._transport.close()
+        car = Vehicle()
+        car.call(int(command[-1].rpartition(":")[2]))
+        await car.live(lambda: charger.returncode is not None)
+    car.hang_up()
+    assert await charger.stderr.read() == b""
+    assert not car.pilot.get("d1")
+
+
 @pytest.mark.parametrize("place", ["udp://192.168.1.5:5100", "udp://127.0.0.1", "tcp://127.0.0.1:1", "can0"])
 async def test_only_a_loopback_port_is_taken(place):
     command = ("-m", "gateway", "evse", "--can", place)
