@@ -153,12 +153,14 @@ class QuasarPanel:
         self._kept_w = 0
 
     async def begin(self) -> Found:
-        """End a standing order, whoever gave it; then read the nameplate."""
+        """End a standing order, whoever gave it and be it by current; then read the nameplate."""
         left_w = signed(await self._word(POWER_W))
         remote = await self._word(CONTROL) == REMOTE
         if left_w and remote:
             await self.order(0.0)
         measured = await self._registers.read_all(MEASURED, MEASURED_END)
+        if remote and not left_w and abs(signed(measured[MEASURED])) >= LEAST_W:
+            await self._bus.write_register(ACTION, STOP)
         running = remote and measured[_STATE] in _UNDER_CURRENT | {State.WAITING_FOR_CAR, State.PAUSED}
         told = await self._registers.read(FIRMWARE, PART_NUMBER_END)
         most_w = (await self._registers.read(MOST_W, MOST_W)).get(MOST_W, RATED_W)

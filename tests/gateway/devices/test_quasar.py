@@ -9,7 +9,7 @@ from gateway.faults import FaultCode
 from gateway.model import EvseState, Reason, Rung, Setpoint
 from tests.gateway.devices.modbus_charger.paper import on_paper
 
-CONTROL, AUTO_START, SETPOINT_TYPE, LEASE, ACTION, POWER = 81, 82, 83, 88, 257, 260
+CONTROL, AUTO_START, SETPOINT_TYPE, LEASE, ACTION, CURRENT, POWER = 81, 82, 83, 88, 257, 258, 260
 TAKE = [(CONTROL, (1,)), (AUTO_START, (0,)), (SETPOINT_TYPE, (1,)), (LEASE, (30,))]
 
 
@@ -314,6 +314,17 @@ async def test_what_a_dead_predecessor_ordered_is_ended_before_anything_else_is_
     await house.until(house.writes, 5)
     assert house.writes() == [(POWER, (0,))]
     await house.until(lambda: house.truth.ac_w < -2500, 30)
+
+
+@on_paper("quasar")
+async def test_what_another_program_left_running_by_its_current_is_ended_at_once(house):
+    await house.end()
+    for address, value in ((CONTROL, 1), (SETPOINT_TYPE, 0), (CURRENT, 10), (ACTION, 1)):
+        house.unit.write_registers(address, (value,))
+    await house.until(lambda: house.truth.ac_w > 1500, 20)
+    house.start()
+    await house.until(lambda: abs(house.truth.current_a) < 1, 5)
+    assert house.writes() == [(ACTION, (2,))]
 
 
 @on_paper("quasar")
