@@ -181,15 +181,17 @@ def plan_slot(bid: Bid, snapshot: Snapshot) -> Bid:
 
 
 def target(bid: Bid, snapshot: Snapshot) -> Bid:
-    """Without the owner's own request a car is not charged beyond its target."""
+    """Without the owner's own request a car is not charged beyond its target, nor while its charge is unknown."""
     if not bid.automatic or snapshot.devices[bid.device].kind is not DeviceKind.EVSE:
         return bid
     soc = soc_pct(sample_of(snapshot, bid.device))
+    if soc is None:
+        return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.SELF_CONSUMPTION, "soc_unknown"))
     before = snapshot.decisions.get(bid.device)
     margin = (
         FLOOR_HYSTERESIS_PCT if before and before.max_by and before.max_by.code == "target_reached" else 0.0
     )
-    if soc is None or soc >= snapshot.wishes.owner.of(bid.device).target_soc_pct - margin:
+    if soc >= snapshot.wishes.owner.of(bid.device).target_soc_pct - margin:
         return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.SELF_CONSUMPTION, "target_reached"))
     return bid
 

@@ -75,6 +75,14 @@ def test_sun_is_stored_in_both_but_the_car_only_to_its_target(house):
     assert full_enough["battery"].power_w == pytest.approx(4000.0)
 
 
+def test_a_car_whose_charge_nobody_knows_is_left_alone_and_that_is_what_is_said(house):
+    for load_w in (-4000.0, 4000.0):
+        decided, _ = decide(house(load_w=load_w, car_soc_pct=None))
+        car = decided["garage"]
+        assert car.power_w == 0.0
+        assert (car.max_by.code, car.engage) == ("soc_unknown", True)
+
+
 def test_below_the_owners_floor_nothing_is_discharged(house):
     site = house(load_w=3000.0, car_soc_pct=30.0)
     decided, _ = decide(site)
