@@ -243,8 +243,8 @@ def faulty_and_d2_long_off(m: Moment) -> bool:
     return MEANINGS[m.progress.cause].fault is not None and d2_long_off(m)
 
 
-def isolated_and_d2_long_off(m: Moment) -> bool:
-    return m.isolated and d2_long_off(m)
+def freed_and_told_so(m: Moment) -> bool:
+    return m.freed_s >= limits.UNLOCK_TOLD.keep_s
 
 
 def weld_suspected_and_d2_long_off(m: Moment) -> bool:

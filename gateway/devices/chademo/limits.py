@@ -147,6 +147,14 @@ BLEEDING = TimeLimit(
     "d2 off, converter off", "at most 10 V, unlocked", "welding suspected: lock kept", "ours", give_up_s=5.0
 )
 D1_OFF = TimeLimit("d2 off", "d1 off", "", "OSX", keep_s=0.5, at_least=True)
+UNLOCK_TOLD = TimeLimit(
+    "unlocked after an emergency",
+    "silence",
+    "longer than a cycle, so that the car is told: 26 → 22, 34 → 30",
+    "I",
+    keep_s=0.25,
+    at_least=True,
+)
 UNPLUGGED = TimeLimit(
     "connector removed", "below 60 V", "the converter is off at once and bleeds by itself", "FUR", keep_s=1.0
 )
@@ -203,6 +211,7 @@ LIMITS: tuple[TimeLimit, ...] = (
     DECAY,
     BLEEDING,
     D1_OFF,
+    UNLOCK_TOLD,
     UNPLUGGED,
     AUX_BATTERY,
     RENEWAL_QUIET,

@@ -7,6 +7,7 @@ from math import inf
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import HARDLY_BEGUN, Cause, graver
 from gateway.devices.chademo.frames import CarStatus
+from gateway.devices.chademo.limits import D1_OFF
 from gateway.devices.chademo.wakes import PAYS_AFTER_S, Wakes
 
 SAFE_VOLTAGE_V = 10.0
@@ -216,6 +217,14 @@ class Moment:
     def isolated(self) -> bool:
         """The connector is known to be without dangerous voltage."""
         return self.voltage_v is not None and abs(self.voltage_v) <= SAFE_VOLTAGE_V
+
+    @property
+    def freed_s(self) -> float:
+        """For how long ISOLATING has been over: no voltage, d2 long off, no weld suspected; negative before."""
+        since = self.progress.isolated_since
+        if not self.isolated or since is None or self.progress.cause is Cause.WELDED:
+            return -inf
+        return self.inputs.now - max(since, self.progress.since + D1_OFF.keep_s)
 
     @property
     def energised_long(self) -> bool:

@@ -99,8 +99,15 @@ def orders(progress: Progress, inputs: Inputs, charger: Charger) -> Orders:
     """Return what to command now; total, never raises."""
     moment = Moment(progress, inputs, charger)
     status = POSTURES[progress.state].status
+    if status is not None and _freed(moment):
+        status &= ~EvseStatus.LOCKED
     frames = () if status is None else _frames(moment, status | MEANINGS[progress.cause].bit)
     return Orders(_coils(moment), _converter(moment), frames)
+
+
+def _freed(moment: Moment) -> bool:
+    """Nothing holds the connector any longer that an emergency has locked."""
+    return moment.progress.state is State.ISOLATING and moment.freed_s >= 0
 
 
 def _coils(moment: Moment) -> Coils:
@@ -112,7 +119,7 @@ def _coils(moment: Moment) -> Coils:
     return Coils(
         d1=coils.d1 and woken,
         d2=d2,
-        lock=coils.lock or d2 or (was_locked and not moment.isolated),
+        lock=(coils.lock and not _freed(moment)) or d2 or (was_locked and not moment.isolated),
     )
 
 

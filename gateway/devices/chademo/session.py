@@ -178,7 +178,7 @@ TABLE: dict[State, tuple[Rule, ...]] = {
     State.ABORTING: (Rule(on.little_current_or_late, State.ISOLATING),),
     State.ISOLATING: (
         Rule(on.weld_suspected_and_d2_long_off, State.WELDED),
-        Rule(on.isolated_and_d2_long_off, State.FAULT),
+        Rule(on.freed_and_told_so, State.FAULT),
         Rule(on.bleeding_failed, State.WELDED, Cause.WELDED),
     ),
     State.FAULT: (

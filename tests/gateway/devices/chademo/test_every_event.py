@@ -179,7 +179,7 @@ EVENTS: dict[str, Event] = {
     "the bus is lost": seen(bus_up=False),
     "voltage at the connector": output(voltage_v=375.0),
     "no voltage at the connector": output(voltage_v=0.0),
-    "no voltage for long": both(output(voltage_v=0.0), remembered(since=ago)),
+    "no voltage for long": both(output(voltage_v=0.0), remembered(since=ago, isolated_since=ago)),
     "insulation good": remembered(tested_since=NOW - 1),
     "insulation bad": both(
         remembered(tested_since=NOW - 1, insulation_low_since=NOW), output(insulation_ohm=10.0)
@@ -245,7 +245,7 @@ LEGAL = {
     State.RELEASING: {0x24},
     State.UNLOCKING: {0x20},
     State.ABORTING: {0x25},
-    State.ISOLATING: {0x24},
+    State.ISOLATING: {0x24, 0x20},
 }
 FAULT_BITS = 0x02 | 0x08 | 0x10
 
@@ -318,6 +318,7 @@ class Witness:
             if isinstance(frame, EvseState):
                 assert frame.status & ~FAULT_BITS in LEGAL[state]
                 assert frame.status & 0x20 or not frame.status & FAULT_BITS
+                assert frame.status & 0x04 or state is not State.ISOLATING or not told.coils.lock
         assert abs(told.converter.current_a) <= 15
         assert told.converter.voltage_v <= 500
 

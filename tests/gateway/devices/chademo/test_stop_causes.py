@@ -101,6 +101,17 @@ def test_a_converter_that_is_lost_at_the_very_end_does_not_keep_the_car_awake():
     bench.until(State.IDLE, within=limits.BLEEDING.give_up_s + 20)
 
 
+@pytest.mark.parametrize(
+    ("mishap", "statuses"),
+    [("converter_fault", [0x05, 0x27, 0x26, 0x22]), ("emergency_stop", [0x05, 0x35, 0x34, 0x30])],
+)
+def test_after_an_emergency_the_car_is_told_that_its_connector_is_unlocked(mishap, statuses):
+    bench = charging()
+    setattr(bench, mishap, True)
+    assert told(bench) == statuses
+    assert bench.progress.state is State.FAULT
+
+
 def test_a_car_that_sends_all_but_102_is_silent():
     bench = charging()
     bench.car.forgets = CarRequest
