@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,10 +151,18 @@ def _said(snapshot: Snapshot, name: DeviceId, device: Device) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a closed terminal and SIGTERM end it as Ctrl-C does: everything is released first."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGHUP)
+    """Let Ctrl-C, SIGTERM and a closed terminal end it once: nothing that comes later disturbs the release."""
+    loop, task, ends = asyncio.get_running_loop(), asyncio.current_task(), [True]
+
+    def end() -> None:
+        if task is not None and ends:
+            ends.clear()
+            task.cancel()
+
+    heard = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    numbers = (signal.SIGTERM, signal.SIGHUP, *((signal.SIGINT,) if heard else ()))
     for number in numbers:
-        loop.add_signal_handler(number, os.kill, os.getpid(), signal.SIGINT)
+        loop.add_signal_handler(number, end)
     try:
         yield
     finally:

@@ -29,6 +29,7 @@ ABOUT = (
     "Exit status: 0 all is well · 1 something failed or does not answer · 2 site.toml cannot be run, or a\n"
     "gateway runs on it · 3 with --prove: nothing failed, but not all that was asked for is proven."
 )
+ENDED_EARLY = 130
 OPTIONS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("--connect", {"action": "store_true", "help": "connect to the devices and show what they say"}),
     (
@@ -80,4 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         report=arguments.report,
     )
-    return asyncio.run(check(load(arguments.site), request, partial(print, flush=True), ask_at_terminal))
+    work = check(load(arguments.site), request, partial(print, flush=True), ask_at_terminal)
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError:
+        return ENDED_EARLY

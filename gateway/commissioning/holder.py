@@ -55,11 +55,15 @@ def _stopped() -> asyncio.Event:
 
 async def main(site: Path, device: str, power_w: float) -> None:
     """Hold as a process of its own."""
+    stop = _stopped()
 
     def tell(flows_w: float | None) -> None:
-        print(json.dumps({"power_w": flows_w}), flush=True)  # noqa: T201 - the parent reads it
+        try:
+            os.write(1, json.dumps({"power_w": flows_w}).encode() + b"\n")
+        except BrokenPipeError:  # who would have read it is dead
+            stop.set()
 
-    await hold(site, device, power_w, _stopped(), tell)
+    await hold(site, device, power_w, stop, tell)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command line of `check` that touches no wire."""
 
+import asyncio
 import json
 
 import pytest
@@ -52,6 +53,14 @@ def test_what_fails_is_told_by_the_exit_status(site, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["devices"]["battery"]["verdict"] == "failed"
     assert told["next"][0] == "Set the device's own communication timeout to 60 s or less."
+
+
+def test_ended_from_outside_it_says_so_by_its_status(site, capsys, monkeypatch):
+    async def ended(_question):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("gateway.commissioning.check.ask_at_terminal", ended)
+    assert main(["check", "--prove", str(site)]) == 130
 
 
 def test_a_report_that_cannot_be_written_is_one_line(site, capsys):

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 
 import pytest
 
@@ -137,6 +139,20 @@ async def test_interrupted_everything_is_brought_back_to_zero(bench):
         while (await bench.do("status"))["battery"]["power_w"] < 1000.0:
             await asyncio.sleep(0.1)
         proving.cancel()
+    assert "back at 0 W" in bench.said[-1]
+    await at_rest(bench)
+
+
+@indoors
+async def test_told_to_end_twice_it_still_brings_everything_back_to_zero(bench):
+    bench.rewrite("lease_s = 3", "lease_s = 30")
+    async with asyncio.TaskGroup() as tasks:
+        proving = tasks.create_task(bench.prove("battery"))
+        while (await bench.do("status"))["battery"]["power_w"] < 1000.0:
+            await asyncio.sleep(0.1)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert proving.cancelled()
     assert "back at 0 W" in bench.said[-1]
     await at_rest(bench)
 
