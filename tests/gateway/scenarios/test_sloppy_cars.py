@@ -199,6 +199,7 @@ async def test_an_outage_of_the_wire_ends_without_harm_and_is_forgotten(tmp_path
         await garage.ask(undo, **back)
         await garage.ready(60)
         await garage.move(-3000)
+        assert "vehicle_silent" not in {sample.stop_cause for sample in garage.slot.samples}
         await garage.stop()
         assert await garage.violations() == {}
         assert garage.slot.faults == {}
