@@ -309,8 +309,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _say(errors: Sequence[BaseException]) -> int:
     for error in errors:
-        what = "site.toml cannot be run" if isinstance(error, ConfigError) else type(error).__name__
-        print(f"{what}: {error}", file=sys.stderr)
+        print(
+            f"site.toml cannot be run: {error}" if isinstance(error, ConfigError) else error, file=sys.stderr
+        )
     return EXIT_CONFIG if any(isinstance(e, ConfigError) for e in errors) else 1
 
 

@@ -19,7 +19,7 @@ import msgspec
 from gateway.faults import FaultCode
 from gateway.ledger.energy import Account, Register, Sample, advance
 from gateway.ledger.thinning import decision_worth, sample_worth
-from gateway.ledger.trips import TripWatch
+from gateway.ledger.trips import TripWatch, is_one
 from gateway.model import (
     ActiveFault,
     Decision,
@@ -219,10 +219,14 @@ class Journal:
     def _record_trips(self, db: sqlite3.Connection, snapshot: Snapshot) -> None:
         watch, changed = self._trips.after(snapshot)
         for trip in changed:
-            row = (trip.charger, trip.left_at.timestamp(), msgspec.json.encode(trip))
-            db.execute("INSERT OR REPLACE INTO trips VALUES (?, ?, ?)", row)
-            self._last_trips[trip.charger] = trip
+            key = (trip.charger, trip.left_at.timestamp())
+            if is_one(trip):
+                db.execute("INSERT OR REPLACE INTO trips VALUES (?, ?, ?)", (*key, msgspec.json.encode(trip)))
+            else:
+                db.execute("DELETE FROM trips WHERE device = ? AND utc = ?", key)
         self._trips = watch
+        if changed:
+            self._last_trips = _newest_trips(db)
 
     def _last_event(self, db: sqlite3.Connection, event_id: str) -> bytes | None:
         if event_id not in self._written.events:
@@ -297,19 +301,16 @@ class Journal:
                 stored = db.execute("SELECT device, body FROM energy").fetchall()
                 self._accounts = {device: _account(body) for device, body in stored}
                 self._show()
-                self._resume_trips(db)
+                self._last_trips = _newest_trips(db)
+                self._trips = TripWatch.resumed(
+                    t for t in self._last_trips.values() if t.returned_soc_pct is None
+                )
         except BaseException:
             db.close()
             raise
         self._db = db
         self._written = _Written(faults=set(still_open))
         return db
-
-    def _resume_trips(self, db: sqlite3.Connection) -> None:
-        newest = db.execute("SELECT body, max(utc) FROM trips GROUP BY device").fetchall()
-        trips = (msgspec.json.decode(body, type=Trip) for body, _ in newest)
-        self._last_trips = {trip.charger: trip for trip in trips}
-        self._trips = TripWatch.resumed(t for t in self._last_trips.values() if t.returned_soc_pct is None)
 
     def _commit(self, db: sqlite3.Connection, at: float, utc: datetime) -> None:
         durable = _due(self._checkpointed_at, at, CHECKPOINT_S)
@@ -381,3 +382,9 @@ def _soc_pct(sample: Sample) -> float | None:
 def _account(body: bytes) -> Account:
     into, out = msgspec.json.decode(body, type=tuple[Register, Register])
     return Account(into, out)
+
+
+def _newest_trips(db: sqlite3.Connection) -> dict[DeviceId, Trip]:
+    newest = db.execute("SELECT body, max(utc) FROM trips GROUP BY device").fetchall()
+    trips = (msgspec.json.decode(body, type=Trip) for body, _ in newest)
+    return {trip.charger: trip for trip in trips}

@@ -57,21 +57,24 @@ class TripWatch:
         return replace(self, open={**self.open, trip.charger: trip}, back_at=back)
 
 
+def is_one(trip: Trip) -> bool:
+    """Tell a trip, under way or ended, from a cable that was moved."""
+    return trip.returned_at is None or (trip.returned_at - trip.left_at).total_seconds() >= SHORTEST_S
+
+
 def _ended(trip: Trip, car: VehicleState, back_at: float) -> Trip | None:
     """Return the ended trip once the car has told its SoC after coming back; a count is no word of its own."""
     told = car.provenance.get("soc_pct")
     counted = told is not None and told.source is VehicleSource.ENERGY_COUNT
     if car.soc_pct is None or counted or not _told_since(car, "soc_pct", back_at):
         return None
-    away_s = (trip.returned_at - trip.left_at).total_seconds() if trip.returned_at else 0.0
     used_pct = trip.left_soc_pct - car.soc_pct
-    known = car.capacity_wh is not None and away_s >= SHORTEST_S
     left_km = trip.left_odometer_km
     back_km = car.odometer_km if _told_since(car, "odometer_km", back_at) else None
     return replace(
         trip,
         returned_soc_pct=car.soc_pct,
-        energy_wh=used_pct / 100.0 * car.capacity_wh if known and car.capacity_wh else None,
+        energy_wh=used_pct / 100.0 * car.capacity_wh if car.capacity_wh else None,
         distance_km=None if left_km is None or back_km is None else back_km - left_km,
     )
 

@@ -78,7 +78,7 @@ class EnergyTotals:
 @dataclass(frozen=True, slots=True)
 class Trip:
     """A car's absence from its charger. ``energy_wh`` is what its SoC says was used, negative where it was charged
-    elsewhere; None while it is away, where its capacity is unknown, and for a cable that was only moved.
+    elsewhere; None while it is away, and where its capacity is unknown.
     """
 
     charger: DeviceId

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.faults import FaultCode
 from gateway.ledger.journal import Journal
-from gateway.ledger.trips import SHORTEST_S, TripWatch
+from gateway.ledger.trips import SHORTEST_S, TripWatch, is_one
 from gateway.model import Provenance, Snapshot, VehicleSource, VehicleState, Wishes
 
 START = datetime(2026, 11, 2, 7, 0, tzinfo=UTC)
@@ -68,9 +68,11 @@ def test_a_car_charged_elsewhere_comes_back_with_more():
     assert trips[-1].energy_wh == pytest.approx(-7200.0)
 
 
-def test_a_cable_that_was_moved_is_no_trip_to_learn_from():
+def test_a_cable_that_was_moved_is_no_trip():
     _, trips = watched(seen(0, True, 50.0), seen(1, False, 50.0), seen(SHORTEST_S, True, 50.0))
-    assert trips[-1].energy_wh is None
+    left, back = trips
+    assert is_one(left)
+    assert not is_one(back)
 
 
 def test_a_count_does_not_end_a_trip():
@@ -110,4 +112,8 @@ def test_a_restart_on_the_way_forgets_nothing(tmp_path):
     again.record(replace(seen(7200, True, 60.0)))
     assert again.last_trips()["garage"].energy_wh == pytest.approx(7200.0)
     assert [t.returned_soc_pct for t in again.trips("garage", 10)] == [60.0]
+    again.record(seen(7300, False, 60.0, told_at=7200))
+    again.record(seen(7310, True, 60.0))
+    assert again.last_trips()["garage"].returned_soc_pct == 60.0  # a moved cable is forgotten
+    assert len(again.trips(None, 10)) == 1
     again.close()
