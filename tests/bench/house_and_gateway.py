@@ -124,6 +124,10 @@ class Owner:
             answer.raise_for_status()
             return await answer.json() if answer.content_length else None
 
+    def door(self) -> tuple[str, str]:
+        """Return address and token, for another client."""
+        return self._address, self._token or ""
+
     async def follow(self) -> None:
         """Read the stream of changes until cancelled, as Home Assistant does."""
         headers = {"Authorization": f"Bearer {self._token}"}

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,18 +114,17 @@ async def _observe(
 @contextlib.asynccontextmanager
 async def _load(client: Owner) -> Any:
     """API traffic near the gateway's own limit, and one core that never stops solving plans."""
-    busy = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.solving")
-    async with asyncio.TaskGroup() as tasks:
-        asking = tasks.create_task(_ask_on(client))
-        try:
-            yield
-        finally:
-            asking.cancel()
-            busy.kill()
-            await busy.wait()
-
-
-async def _ask_on(client: Owner) -> None:
-    while True:
-        await client.ask("GET", "state")
-        await asyncio.sleep(1 / REQUESTS_PER_S)
+    address, token = client.door()
+    start = partial(asyncio.create_subprocess_exec, sys.executable, "-m")
+    solving = await start("tests.bench.solving")
+    asking = await start("tests.bench.asking", address, str(REQUESTS_PER_S), stdin=asyncio.subprocess.PIPE)
+    assert asking.stdin is not None
+    asking.stdin.write(f"{token}\n".encode())
+    try:
+        yield
+        assert asking.returncode is None, "the API's load has ended"
+    finally:
+        for process_ in (solving, asking):
+            with contextlib.suppress(ProcessLookupError):
+                process_.kill()
+            await process_.wait()

@@ -267,7 +267,8 @@ def test_the_real_driver_understands_every_car(name, current_a):
     )
     assert sample.cell_min_v == pytest.approx(car.voltage_v / 96, abs=0.01)
     assert sample.coldest_c == pytest.approx(car.temperature_c - 2, abs=1)
-    assert sample.aux_voltage_v == pytest.approx(car.aux_v, abs=0.1)
+    # A car at rest is asked for its 12 V too seldom for the answer to be still believed here.
+    assert sample.aux_voltage_v == (pytest.approx(car.aux_v, abs=0.1) if current_a else None)
     assert (sample.quick_charges, sample.ac_charges) == (214, 1630)
     assert sample.pack_serial == "230SIM0000000042"
     assert wire.faults == {}
