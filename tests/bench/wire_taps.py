@@ -8,6 +8,7 @@ import time
 import tty
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 
@@ -37,10 +38,11 @@ class Passed:
                 found.append(inf if answered is None else (answered - shown_at) * 1000)
         return found
 
-    def jitter_ms(self, period_s: float = 0.1) -> list[float]:
-        """Return how far each pause between two CHAdeMO status frames is from its period."""
-        pauses = [b - a for a, b in zip(self.chademo_status, self.chademo_status[1:], strict=False)]
-        return [abs(p - period_s) * 1000 for p in pauses if p < 5 * period_s]
+
+def jitter_ms(times: list[float], period_s: float = 0.1) -> list[float]:
+    """Return how far each pause between two frames is from their period."""
+    pauses = [b - a for a, b in pairwise(times)]
+    return [abs(p - period_s) * 1000 for p in pauses if p < 5 * period_s]
 
 
 type Look = Callable[[bytes], None]
