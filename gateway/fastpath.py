@@ -26,7 +26,6 @@ from gateway.devices.recording.wires import WIRES
 from gateway.faults import ConfigError, FaultCode
 from gateway.link import FastEnd, Report
 from gateway.model import (
-    DROPS_ITS_OWN_GUARD,
     GUARD_AGE_S,
     Acknowledgement,
     DeviceId,
@@ -79,16 +78,16 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
     if others:
         raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
     if grid and devices[grid].info.max_age_s > GUARD_AGE_S:
-        _check_guards(grid, config)
+        _check_guards(grid, devices, config)
     return devices
 
 
-def _check_guards(grid: DeviceId, config: SiteConfig) -> None:
+def _check_guards(grid: DeviceId, devices: Mapping[str, Device], config: SiteConfig) -> None:
     """Refuse a discharge that nothing but a slow meter would keep within the fuse."""
-    for device in config.devices.values():
-        if device.driver in DROPS_ITS_OWN_GUARD and device.rest.get("max_discharge_w") != 0:
+    for name, device in devices.items():
+        if device.info.drops_own_guard and config.devices[name].rest.get("max_discharge_w") != 0:
             raise ConfigError(
-                f"devices.{grid}.poll_s: devices.{device.id} guards no fuse while it is steered, so this meter must; "
+                f"devices.{grid}.poll_s: devices.{name} guards no fuse while it is steered, so this meter must; "
                 f"write {GUARD_AGE_S // 0.3 / 10:g} or less"
             )
 

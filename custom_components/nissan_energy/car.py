@@ -136,6 +136,10 @@ class _Quantity:
     state_class: SensorStateClass = SensorStateClass.MEASUREMENT
 
 
+def _counts_wakes(view: DeviceView) -> bool:
+    return is_evse(view) and view.sample is not None and view.sample.wakes_today is not None
+
+
 _PERCENT = _Quantity(UnitOfRatio.PERCENTAGE, None, 1)
 _CELSIUS = _Quantity(UnitOfTemperature.CELSIUS, SensorDeviceClass.TEMPERATURE, 0)
 _CELL_VOLT = _Quantity(
@@ -178,7 +182,7 @@ OF_VEHICLE = (
     _told("outside_temperature", _CELSIUS, lambda s: s.outside_c),
     _told("quick_charges", _TOTAL, lambda s: s.quick_charges, enabled=False),
     _told("ac_charges", _TOTAL, lambda s: s.ac_charges, enabled=False),
-    _told("wakes_today", _NOW, lambda s: s.wakes_today, lambda view: is_vehicle(view) or is_evse(view)),
+    _told("wakes_today", _NOW, lambda s: s.wakes_today, lambda view: is_vehicle(view) or _counts_wakes(view)),
 )
 """Off at first: what only a polled car tells, and what only those look at who look into a pack."""
 

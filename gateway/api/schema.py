@@ -322,8 +322,8 @@ def hello(identity: SiteIdentity) -> Json:
 def change(old: Json, new: Json) -> Json | None:
     """Return the message that turns the SiteView ``old`` into ``new``, None when nothing changed but the passing of time.
 
-    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles, decisions and equipment as "devices.garage"; ``removed``
-    lists entries that are gone.
+    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles, decisions and equipment as
+    "devices.garage"; ``removed`` lists entries that are gone.
     """
     before, after = _parts(old), _parts(new)
     changed = {

@@ -47,6 +47,7 @@ MAKE = Make(
     seeks_soc=True,
     trims=True,
     restart_s=RESTART_S,
+    drops_own_guard=True,
     silent_hint="this charger's Modbus server is known to hang: switch it off and on again at its breaker",
 )
 

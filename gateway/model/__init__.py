@@ -5,7 +5,6 @@ Monotonic seconds carry control (``at``, ``expires_at`` as float); aware UTC car
 """
 
 from gateway.model.devices import (
-    DROPS_ITS_OWN_GUARD,
     GUARD_AGE_S,
     Charging,
     DcWindow,
@@ -43,7 +42,6 @@ from gateway.model.wishes import (
 )
 
 __all__ = [
-    "DROPS_ITS_OWN_GUARD",
     "GUARD_AGE_S",
     "ZERO",
     "Acknowledgement",

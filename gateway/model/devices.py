@@ -26,8 +26,6 @@ class MeterRole(StrEnum):
 
 GUARD_AGE_S = 5.0
 """The fuse is guarded by a meter that tells at least this often (reference/needs.md 1, row 22)."""
-DROPS_ITS_OWN_GUARD = frozenset({"evse.quasar"})
-"""Drivers of chargers whose own load balancing is off while they are steered (reference/modbus.md 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,8 @@ class DeviceInfo:
     max_age_s: float = 3.0
     charger: DeviceId = ""
     """Of a vehicle: the EVSE that it is plugged into at home."""
+    drops_own_guard: bool = False
+    """Its own load balancing is off while it is steered, so that somebody else must guard the fuse."""
     dc: DcWindow | None = None
     """Of an EVSE that tells it."""
 
@@ -166,7 +166,7 @@ class EvseSample:
     discharged_wh: float | None = None
     applied_w: float | None = None
     stop_cause: str = ""
-    wakes_today: int = 0
+    wakes_today: int | None = None
     """How often in the last 24 h the car was woken and no session came of it."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.faults import FaultCode
-from gateway.model import DROPS_ITS_OWN_GUARD, GUARD_AGE_S, DeviceInfo, DeviceKind
+from gateway.model import GUARD_AGE_S, DeviceInfo, DeviceKind
 from gateway.supply.findings import Check, Detail, Finding, Verdict
 from gateway.supply.record import same
 from gateway.supply.site import Equipment, silent
@@ -87,7 +87,7 @@ def _fuse_guard(site: Equipment, info: DeviceInfo) -> Iterator[Finding]:
     meter = site.grid_meter
     answer = site.record.proof(info.id, Check.FUSE_GUARD)
     said = str(answer.figures.get("guard", "")) if answer else ""
-    drops = info.driver in DROPS_ITS_OWN_GUARD
+    drops = info.drops_own_guard
     detail: Detail = {"meter": meter.name if meter else "", "said": said}
 
     def found(verdict: Verdict, key: str, remedy: str = "") -> Iterator[Finding]:

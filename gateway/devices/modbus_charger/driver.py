@@ -87,6 +87,7 @@ class ModbusCharger:
             phases=options.phases,
             rated=options.narrow(0.0, 0.0),
             max_age_s=3 * POLL_MAX_S,
+            drops_own_guard=make.drops_own_guard,
         )
         self._options = options
         self._bus = bus

@@ -30,6 +30,7 @@ WHAT_TO_DO = (
 class Make:
     """The habits of a make. ``settle_s`` passes until a write shows; at least ``least_share`` of a set-point flows.
 
+    ``drops_own_guard``: its own load balancing is off while it is steered.
     ``trims``: so little of it flows that the set-point is raised by what was seen to lack.
     ``seeks_soc``: the car's state of charge is told under current alone. ``restart_s``: errors in the first seconds after
     a restart pass by themselves.
@@ -42,6 +43,7 @@ class Make:
     trims: bool
     restart_s: float
     silent_hint: str = ""
+    drops_own_guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

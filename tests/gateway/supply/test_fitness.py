@@ -239,7 +239,7 @@ def wired(info=GARAGE, seen=Verdict.PASS, device_identity="now"):
     return Proof(info.id, Check.WIRING_PROOF, seen, "wiring_right", UTC_NOW, device_identity, figures)
 
 
-QUASAR = replace(GARAGE, driver="evse.quasar")
+QUASAR = replace(GARAGE, driver="evse.quasar", drops_own_guard=True)
 SLOW = replace(GRID, max_age_s=12.0)
 
 
