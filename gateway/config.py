@@ -42,7 +42,12 @@ class SiteTable:
 
 @dataclass(frozen=True, slots=True)
 class GridTable:
-    """The grid connection. ``blind_draw_w`` is what may be drawn by all DERs together while the grid meter is silent."""
+    """The grid connection. ``blind_draw_w`` is what may be drawn by all DERs together while the grid meter is silent.
+
+    ``imbalance_limit_w`` bounds how far the DERs may part two phases (VDE-AR-N 4105: 4600). ``peak_target_w`` is what the
+    mean import of a demand interval of ``peak_interval_s`` should not exceed. ``dimmed_w`` is the least that a dimming
+    grid operator must leave (§14a EnWG: 4200). ``exports_locked_out``: G100's counter of excursions locks the export.
+    """
 
     main_fuse_a: float
     phases: int = 3
@@ -50,6 +55,11 @@ class GridTable:
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     blind_draw_w: float = 1400.0
+    imbalance_limit_w: float | None = None
+    peak_target_w: float | None = None
+    peak_interval_s: float = 900.0
+    dimmed_w: float = 4200.0
+    exports_locked_out: bool = False
 
     def check(self, where: str) -> None:
         """Refuse limits that no house has."""
@@ -57,10 +67,80 @@ class GridTable:
             raise ConfigError(f"{where}.phases: {self.phases} is not possible; write 1 or 3")
         within(self.main_fuse_a, 6, 400, f"{where}.main_fuse_a")
         within(self.nominal_voltage_v, 90, 260, f"{where}.nominal_voltage_v")
-        for key in ("import_limit_w", "export_limit_w"):
+        within(self.peak_interval_s, 60, 3600, f"{where}.peak_interval_s")
+        within(self.dimmed_w, 0, 1_000_000, f"{where}.dimmed_w")
+        for key in ("import_limit_w", "export_limit_w", "imbalance_limit_w", "peak_target_w"):
             if (value := getattr(self, key)) is not None:
                 within(value, 0, 1_000_000, f"{where}.{key}")
         within(self.blind_draw_w, 0, 100_000, f"{where}.blind_draw_w")
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitTable:
+    """A sub-board or a group of chargers behind its own fuse. ``devices`` may use ``*``; ``within`` names the circuit above.
+
+    ``meter`` measures the whole circuit, other loads included; without it ``other_load_a`` is taken as drawn by them.
+    """
+
+    fuse_a: float
+    devices: tuple[str, ...] = ()
+    within: str = ""
+    phases: tuple[int, ...] = (1, 2, 3)
+    meter: str = ""
+    other_load_a: float = 0.0
+
+    def check(self, where: str) -> None:
+        """Refuse a fuse that no board has."""
+        within(self.fuse_a, 1, 6300, f"{where}.fuse_a")
+        within(self.other_load_a, 0, self.fuse_a, f"{where}.other_load_a")
+        if not self.phases or not set(self.phases) <= {1, 2, 3}:
+            raise ConfigError(
+                f"{where}.phases: {list(self.phases)} is not possible; write [1], [1, 2, 3] or the like"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveTable:
+    """Frequency reserve. ``reservoir_min`` is how long full activation must be sustained (sources differ: 15 or 30)."""
+
+    reservoir_min: float = 30.0
+    recharge_share: float = 0.1
+
+    def check(self, where: str) -> None:
+        """Refuse what no product asks."""
+        within(self.reservoir_min, 1, 240, f"{where}.reservoir_min")
+        within(self.recharge_share, 0, 1, f"{where}.recharge_share")
+
+
+@dataclass(frozen=True, slots=True)
+class BackupTable:
+    """A house that can run without the grid. ``continuous_w`` and ``leg_w`` are what the islanding inverter can carry.
+
+    ``shed_order`` names loads and chargers, the first to go first.
+    """
+
+    continuous_w: float
+    leg_w: float | None = None
+    black_start_soc_pct: float = 5.0
+    reconnect_s: float = 300.0
+    shed_order: tuple[str, ...] = ()
+
+    def check(self, where: str) -> None:
+        """Refuse an inverter that carries nothing."""
+        within(self.continuous_w, 100, 1_000_000, f"{where}.continuous_w")
+        within(self.black_start_soc_pct, 0, 50, f"{where}.black_start_soc_pct")
+        within(self.reconnect_s, 10, 3600, f"{where}.reconnect_s")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTables:
+    """What control must know of the site."""
+
+    grid: GridTable
+    circuits: Mapping[str, CircuitTable] = field(default_factory=dict)
+    reserve: ReserveTable = field(default_factory=ReserveTable)
+    backup: BackupTable | None = None
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +180,15 @@ class SiteConfig:
     api: ListenTable = field(default_factory=lambda: ListenTable(port=8443))
     utility: ListenTable | None = None
     prices: PricesTable | None = None
+    circuits: Mapping[str, CircuitTable] = field(default_factory=dict)
+    reserve: ReserveTable = field(default_factory=ReserveTable)
+    backup: BackupTable | None = None
     path: Path = Path("site.toml")
+
+    @property
+    def control(self) -> ControlTables:
+        """What control must know of the site."""
+        return ControlTables(self.grid, self.circuits, self.reserve, self.backup, self.site.time_zone)
 
     @property
     def state_dir(self) -> Path:
@@ -142,6 +230,12 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
         devices=devices,
         api=decode(ListenTable, tables["api"], "api") if "api" in tables else ListenTable(port=8443),
         utility=decode(ListenTable, tables["utility"], "utility") if "utility" in tables else None,
+        circuits={
+            name: decode(CircuitTable, table, f"circuits.{name}")
+            for name, table in _table(tables.get("circuits", {}), "circuits").items()
+        },
+        reserve=decode(ReserveTable, tables.get("reserve", {}), "reserve"),
+        backup=decode(BackupTable, tables["backup"], "backup") if "backup" in tables else None,
         prices=dataclasses.replace(prices, file=path.parent.resolve() / prices.file) if prices else None,
         path=path,
     )

@@ -131,7 +131,7 @@ class FastPath:
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)
         self._loop = Loop(
-            self._state, config.grid, self._tap.actuators(self._actuators), self._lateness_s.append
+            self._state, config.control, self._tap.actuators(self._actuators), self._lateness_s.append
         )
         self._link = FastEnd(link_path(config), self._take, self._services)
         self._check_cards()

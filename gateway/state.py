@@ -14,12 +14,14 @@ from types import MappingProxyType
 from gateway.faults import FaultCode, Misuse
 from gateway.model import (
     ActiveFault,
+    ControlStatus,
     Decision,
     DeviceId,
     DeviceInfo,
     DeviceKind,
     EvSample,
     EvseSample,
+    LoadSample,
     MeterRole,
     MeterSample,
     Snapshot,
@@ -27,12 +29,13 @@ from gateway.model import (
     Wishes,
 )
 
-type Sample = MeterSample | StorageSample | EvseSample | EvSample
+type Sample = MeterSample | StorageSample | EvseSample | EvSample | LoadSample
 _SAMPLE_OF = {
     DeviceKind.METER: MeterSample,
     DeviceKind.STORAGE: StorageSample,
     DeviceKind.EVSE: EvseSample,
     DeviceKind.VEHICLE: EvSample,
+    DeviceKind.LOAD: LoadSample,
 }
 
 SITE: DeviceId = ""
@@ -52,6 +55,7 @@ class SiteState:
         self._faults: dict[tuple[DeviceId, FaultCode], ActiveFault] = {}
         self._decisions: dict[DeviceId, Decision] = {}
         self.wishes = Wishes()
+        self.control = ControlStatus()
         self.fresh_grid = asyncio.Event()
         """Set on each new sample of the grid meter; the control loop clears it."""
 
@@ -108,11 +112,13 @@ class SiteState:
         storages: dict[DeviceId, StorageSample | None] = {}
         evses: dict[DeviceId, EvseSample | None] = {}
         evs: dict[DeviceId, EvSample | None] = {}
+        loads: dict[DeviceId, LoadSample | None] = {}
         kinds = {
             DeviceKind.METER: meters,
             DeviceKind.STORAGE: storages,
             DeviceKind.EVSE: evses,
             DeviceKind.VEHICLE: evs,
+            DeviceKind.LOAD: loads,
         }
         for device, info in self._infos.items():
             sample = self._samples.get(device)
@@ -129,6 +135,8 @@ class SiteState:
             decisions=MappingProxyType(dict(self._decisions)),
             faults=tuple(self._faults.values()),
             evs=MappingProxyType(evs),
+            loads=MappingProxyType(loads),
+            control=self.control,
         )
 
 

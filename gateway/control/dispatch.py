@@ -7,7 +7,7 @@ site's limits are fitted (site_limits.py), highest last, so that they stand.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.config import GridTable
+from gateway.config import ControlTables
 from gateway.control.balance import Balance
 from gateway.control.ladder import Bid, climb, sample_of, soc_pct
 from gateway.control.sharing import share
@@ -39,7 +39,7 @@ class Outcome:
     faults: Mapping[FaultCode, str]
 
 
-def dispatch(snapshot: Snapshot, grid: GridTable, balance: Balance | None) -> Outcome:
+def dispatch(snapshot: Snapshot, tables: ControlTables, balance: Balance | None) -> Outcome:
     """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
     found: dict[FaultCode, str] = {}
     bids: dict[DeviceId, Bid] = {}
@@ -50,10 +50,10 @@ def dispatch(snapshot: Snapshot, grid: GridTable, balance: Balance | None) -> Ou
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
     actuators = {d: snapshot.devices[d] for d in bids}
     if balance is None:
-        limits = blind_limits(grid, actuators, windows)
+        limits = blind_limits(tables.grid, actuators, windows)
         found[FaultCode.GRID_METER_STALE] = "no fresh sample of the grid meter"
     else:
-        limits = group_limits(grid, balance, actuators, windows)
+        limits = group_limits(tables.grid, balance, actuators, windows)
         bids = _site_target(bids, snapshot, balance, windows)
     wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
     admitted = {d: b.interval.clamp(wanted[d]) for d, b in bids.items()}

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.config import GridTable
-from gateway.control.balance import Balance, update
+from gateway.config import ControlTables
 from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
-from gateway.control.vehicles import Followed, follow, judged
+from gateway.control.memory import advance, recalled, to_remember
+from gateway.control.vehicles import judged
 from gateway.faults import FaultCode
-from gateway.model import Decision, DeviceId, Reason, Rung, Setpoint, Snapshot
+from gateway.model import Decision, DeviceId, Reason, Remembered, Rung, Setpoint, Snapshot
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -46,18 +46,18 @@ class Loop:
     def __init__(
         self,
         state: SiteState,
-        grid: GridTable,
+        tables: ControlTables,
         actuators: Mapping[DeviceId, Actuator],
         on_tick: Callable[[float], None] = lambda lateness_s: None,
         monotonic: Callable[[], float] = time.monotonic,
+        remembered: Remembered | None = None,
     ) -> None:
         self._state = state
-        self._grid = grid
+        self._tables = tables
         self._actuators = actuators
         self._on_tick = on_tick
         self._monotonic = monotonic
-        self._balance: Balance | None = None
-        self._cars: Mapping[DeviceId, Followed] = {}
+        self._memory = recalled(remembered or Remembered())
         self._setpoints: dict[DeviceId, Setpoint] = {}
         self._started_at = monotonic()
         self._last_at = self._started_at - PERIOD_S
@@ -68,15 +68,15 @@ class Loop:
         told = self._state.snapshot(now)
         elapsed_s, self._last_at = now - self._last_at, now
         try:
-            self._cars = follow(self._cars, told)
-            snapshot = judged(told, self._cars)
-            self._balance = update(self._balance, snapshot)
-            outcome = dispatch(snapshot, self._grid, self._balance)
-            setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._grid)
+            self._memory, snapshot = advance(self._memory, told, self._tables)
+            outcome = dispatch(snapshot, self._tables, self._memory.balance)
+            setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._tables.grid)
         except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
             self._explain(error)
-            snapshot, self._balance, outcome = told, None, at_rest(told, repr(error))
+            self._memory = replace(self._memory, balance=None)
+            snapshot, outcome = told, at_rest(told, repr(error))
             setpoints = self._admitted(outcome, snapshot, elapsed_s)
+        self._state.control = self._memory.status
         if snapshot.wishes.owner.control_on:
             self._setpoints = setpoints
             self._state.decide(_held(d, setpoints[d.device]) for d in outcome.decisions)
@@ -89,7 +89,11 @@ class Loop:
 
     def snapshot(self, now: float) -> Snapshot:
         """Return the process image with the cars as they were last judged."""
-        return judged(self._state.snapshot(now), self._cars)
+        return judged(self._state.snapshot(now), self._memory.cars)
+
+    def remembered(self) -> Remembered:
+        """Return what must survive a restart."""
+        return to_remember(self._memory)
 
     def _admitted(self, outcome: Outcome, snapshot: Snapshot, elapsed_s: float) -> dict[DeviceId, Setpoint]:
         return {
@@ -114,7 +118,7 @@ class Loop:
         return failed
 
     def _tell_doubts(self) -> None:
-        for device, car in self._cars.items():
+        for device, car in self._memory.cars.items():
             raised = self._state.raised(FaultCode.SOC_DOUBTED, device)
             if car.state.soc_doubt:
                 if not raised:

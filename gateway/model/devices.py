@@ -12,6 +12,7 @@ class DeviceKind(StrEnum):
     STORAGE = "storage"
     EVSE = "evse"
     VEHICLE = "vehicle"
+    LOAD = "load"
 
     @property
     def steered(self) -> bool:
@@ -22,6 +23,8 @@ class DeviceKind(StrEnum):
 class MeterRole(StrEnum):
     GRID = "grid"
     PV = "pv"
+    CIRCUIT = "circuit"
+    FREQUENCY = "frequency"
 
 
 GUARD_AGE_S = 5.0
@@ -55,6 +58,15 @@ class DcWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class FrequencyProfile:
+    """What a meter's frequency is worth (reference/modbus.md 5.2)."""
+
+    resolution_hz: float
+    update_s: float
+    accuracy_hz: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """Identity and nameplate of a device, as read from it or, where it does not tell, as configured."""
 
@@ -77,6 +89,12 @@ class DeviceInfo:
     """Its own load balancing is off while it is steered, so that somebody else must guard the fuse."""
     dc: DcWindow | None = None
     """Of an EVSE that tells it."""
+    min_charge_w: float = 0.0
+    """Of an EVSE: between 0 and this it cannot charge (6 A where IEC 61851 rules)."""
+    frequency: FrequencyProfile | None = None
+    """Of a meter whose frequency was proven."""
+    islands: bool = False
+    """Of a storage: it can carry the house without a grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,17 @@ class StorageSample:
     charged_wh: float | None = None
     discharged_wh: float | None = None
     applied_w: float | None = None
+    islanded: bool | None = None
+    """The inverter forms the house's own grid now; None where it does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSample:
+    """A load that can be switched off; ``power_w`` where somebody measures it."""
+
+    at: float
+    on: bool
+    power_w: float | None = None
 
 
 class EvseState(StrEnum):

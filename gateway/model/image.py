@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.model.control import ControlStatus
 from gateway.model.devices import (
     DeviceInfo,
     EvSample,
     EvseSample,
     FailSafeCard,
+    LoadSample,
     MeterRole,
     MeterSample,
     StorageSample,
@@ -118,6 +120,9 @@ class Snapshot:
     evs: Mapping[DeviceId, EvSample | None] = field(default_factory=dict)
     vehicles: Mapping[DeviceId, VehicleState] = field(default_factory=dict)
     """Each car by the EVSE it belongs to, fused from all who know of it; empty until control has judged the samples."""
+    loads: Mapping[DeviceId, LoadSample | None] = field(default_factory=dict)
+    control: ControlStatus = field(default_factory=ControlStatus)
+    """As control left it at its last tick."""
     cards: Mapping[DeviceId, FailSafeCard] = field(default_factory=dict)
     """What each device does without us, as its driver knows it now; told to the services alone."""
 
@@ -128,6 +133,11 @@ class Snapshot:
     def pv(self) -> MeterSample | None:
         """Return the fresh sample of the PV meter, None when it is stale or there is none."""
         return self._meter(MeterRole.PV)
+
+    def frequency_hz(self) -> float | None:
+        """Return the frequency as the best meter for it tells it, None when nothing fresh does."""
+        meter = self._meter(MeterRole.FREQUENCY) or self.grid()
+        return meter.frequency_hz if meter else None
 
     def _meter(self, role: MeterRole) -> MeterSample | None:
         return next((self.meters.get(i) for i, d in self.devices.items() if d.role is role), None)

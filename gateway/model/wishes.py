@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
 
+from gateway.model.control import ReserveProduct
 from gateway.model.power import DeviceId
 
 
@@ -31,22 +32,30 @@ class Request:
 class DeviceSettings:
     """The owner's standing wishes for one storage or EVSE.
 
-    ``floor_soc_pct`` is never discharged below (driving for a car, backup for a battery); ``departure`` is local time.
+    ``floor_soc_pct`` is never discharged below while there is a grid (driving for a car, backup for a battery);
+    ``drive_away_soc_pct`` is what a car keeps in a blackout. ``departure`` is local time.
     """
 
     floor_soc_pct: float = 30.0
     target_soc_pct: float = 80.0
     departure: time | None = None
     discharge_allowed: bool = True
+    drive_away_soc_pct: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerSettings:
-    """The owner's standing wishes. A new site only observes: ``control_on`` is false until the owner turns it on."""
+    """The owner's standing wishes. A new site only observes: ``control_on`` is false until the owner turns it on.
+
+    Until ``storm_until`` everything is charged and kept for a blackout. Unless ``battery_may_charge_car``, the house
+    battery never feeds the car.
+    """
 
     control_on: bool = False
     stopped: bool = False
     grid_events_allowed: bool = True
+    storm_until: datetime | None = None
+    battery_may_charge_car: bool = False
     devices: Mapping[DeviceId, DeviceSettings] = field(default_factory=dict)
 
     def of(self, device: DeviceId) -> DeviceSettings:
@@ -78,6 +87,35 @@ class GridWindow:
     def active(self, utc: datetime) -> bool:
         """Tell whether the window covers ``utc``."""
         return self.starts_at <= utc < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveWindow:
+    """A frequency reserve sold for one stretch of time: ``power_w`` (a magnitude) each way, of the product's shape.
+
+    ``devices`` are those that may carry it; empty means every one that proves able.
+    """
+
+    id: str
+    product: ReserveProduct
+    power_w: float
+    starts_at: datetime
+    ends_at: datetime
+    source: str = ""
+    devices: tuple[DeviceId, ...] = ()
+
+    def active(self, utc: datetime) -> bool:
+        """Tell whether the window covers ``utc``."""
+        return self.starts_at <= utc < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the car at an EVSE still has to take before it leaves; it wins over the cost, never over a limit."""
+
+    device: DeviceId
+    energy_wh: float
+    departs_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +196,5 @@ class Wishes:
     windows: tuple[GridWindow, ...] = ()
     plan: Plan | None = None
     acknowledgements: tuple[Acknowledgement, ...] = ()
+    reserves: tuple[ReserveWindow, ...] = ()
+    needs: tuple[Need, ...] = ()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.config import ControlTables
 from gateway.control.balance import update
 from gateway.control.dispatch import dispatch
 from gateway.control.ladder import RUNGS, climb
@@ -32,7 +33,7 @@ HOUR = timedelta(hours=1)
 
 def decide(house):
     snapshot = house.snapshot()
-    outcome = dispatch(snapshot, house.grid, update(None, snapshot))
+    outcome = dispatch(snapshot, ControlTables(house.grid), update(None, snapshot))
     return {d.device: d for d in outcome.decisions}, outcome.faults
 
 
@@ -206,7 +207,7 @@ def test_an_expired_request_and_a_stale_plan_fall_back_to_self_consumption(house
     request(site, RequestMode.CHARGE)
     planned(site, {"garage": 2500.0})
     late = replace(site.snapshot(), utc=site.snapshot().utc + 2 * HOUR)
-    outcome = dispatch(late, site.grid, update(None, late))
+    outcome = dispatch(late, ControlTables(site.grid), update(None, late))
     assert {d.reason.rung for d in outcome.decisions} == {Rung.SELF_CONSUMPTION}
 
 
@@ -369,7 +370,7 @@ def test_limits_hold_whenever_the_devices_could_hold_them(house, arguments):
     site = house(**{**arguments, "stale": frozenset()})
     snapshot = site.snapshot()
     balance = update(None, snapshot)
-    outcome = dispatch(snapshot, site.grid, balance)
+    outcome = dispatch(snapshot, ControlTables(site.grid), balance)
     windows = tuple(w for w in site.wishes.windows if w.active(snapshot.utc))
     limits = group_limits(
         site.grid, balance, {d.device: snapshot.devices[d.device] for d in outcome.decisions}, windows

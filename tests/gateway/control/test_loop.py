@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.config import GridTable
+from gateway.config import ControlTables, GridTable
 from gateway.control.loop import Loop
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -94,7 +94,7 @@ class Plant:
         self.grid_table = GridTable(main_fuse_a=25.0, import_limit_w=9000.0, export_limit_w=4000.0)
         self.loop = Loop(
             self.state,
-            self.grid_table,
+            ControlTables(self.grid_table),
             {"battery": self.battery, "garage": self.car},
             monotonic=lambda: self.now,
         )

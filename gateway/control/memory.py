@@ -1,0 +1,41 @@
+"""Pure: what control carries from tick to tick, and the order in which each part is brought up to date."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.config import ControlTables
+from gateway.control.balance import Balance, update
+from gateway.control.vehicles import Followed, follow, judged
+from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """``balance`` is None while the grid meter is silent."""
+
+    cars: Mapping[DeviceId, Followed] = field(default_factory=dict)
+    balance: Balance | None = None
+    status: ControlStatus = field(default_factory=ControlStatus)
+
+
+def recalled(remembered: Remembered) -> Memory:
+    """Return what control starts with after a restart."""
+    status = ControlStatus(
+        excursions=remembered.excursions, peak=remembered.peak, dynamics=remembered.dynamics
+    )
+    return Memory(status=status)
+
+
+def to_remember(memory: Memory) -> Remembered:
+    """Return what must survive a restart."""
+    status = memory.status
+    return Remembered(status.excursions, status.peak, status.dynamics, status.backup.phase)
+
+
+def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memory, Snapshot]:
+    """Return the memory after ``told``, and the snapshot as control judges it."""
+    del tables
+    cars = follow(memory.cars, told)
+    snapshot = replace(judged(told, cars), control=memory.status)
+    balance = update(memory.balance, snapshot)
+    return Memory(cars, balance, memory.status), snapshot
