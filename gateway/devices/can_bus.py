@@ -261,9 +261,12 @@ class _Gathering:
 
     def _readable(self) -> None:
         self._loop.remove_reader(self._descriptor)
-        pause_s = self._take()
-        if pause_s is not None:
-            self._pause = self._loop.call_later(pause_s, self._wait)
+        pause_s: float | None = GATHER_S
+        try:
+            pause_s = self._take()
+        finally:  # a receiver's mistake is told by the loop, and must not leave us deaf
+            if pause_s is not None:
+                self._pause = self._loop.call_later(pause_s, self._wait)
 
     def stop(self) -> None:
         """Read no more."""
