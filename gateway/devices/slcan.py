@@ -59,7 +59,10 @@ class SlcanBus(can.BusABC):
         self._wanted: Mapping[bytes, int] = {}
         self.look_at(EVERY_ID)
         try:
-            self._port = serial.serial_for_url(path, baudrate=int(baud or BAUD), timeout=0, write_timeout=0)
+            # Two programs on one adapter would each hear half of it, and both would speak to the car.
+            self._port = serial.serial_for_url(
+                path, baudrate=int(baud or BAUD), timeout=0, write_timeout=0, exclusive=True
+            )
         except (OSError, ValueError) as error:
             raise can.CanInitializationError(str(error)) from error
         try:

@@ -16,7 +16,7 @@ from gateway.devices import can_bus
 from gateway.devices.can_bus import CanBus
 from gateway.devices.recording.events import Frame
 from gateway.devices.recording.wires import WIRES, Wires
-from gateway.devices.slcan import MOST_REFUSALS
+from gateway.devices.slcan import MOST_REFUSALS, SlcanBus
 from gateway.faults import Misuse
 
 WAIT_S = 5.0
@@ -123,6 +123,33 @@ async def test_garbage_on_the_line_is_passed_over(adapter):
             adapter.say(line)
         await until(lambda: heard)
     assert heard[-1] == (0x102, b"\xab")
+
+
+async def test_a_mistake_in_a_receiver_does_not_leave_the_bus_deaf(adapter):
+    heard, told = [], []
+
+    def receive(can_id, data):
+        heard.append(can_id)
+        if len(heard) == 1:
+            raise KeyError(can_id)
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    bus = CanBus("slcan", str(adapter.path))
+    async with running(bus, receive):
+        await until(lambda: bus.up)
+        adapter.say("t1021AB")
+        await until(lambda: told)
+        adapter.say("t1021AC")
+        await until(lambda: len(heard) == 2)
+    assert [type(error) for error in told] == [KeyError]
+
+
+async def test_a_second_program_on_one_adapter_is_refused(adapter):
+    bus = CanBus("slcan", str(adapter.path))
+    async with running(bus, lambda *_: None):
+        await until(lambda: bus.up)
+        with pytest.raises(can.CanInitializationError, match=r"exclusively lock|busy"):
+            SlcanBus(str(adapter.path), bitrate=500_000)
 
 
 async def test_of_a_busy_bus_only_the_wanted_frames_are_looked_at(adapter):
