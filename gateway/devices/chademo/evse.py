@@ -63,8 +63,6 @@ ANSWER_S, RECONNECT_S = 0.4, 0.2
 RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
 RELEASE_S, LET_GO_S = 4.5, 0.4
-AUX_HOLDS_S = 900.0
-"""How long the car's 12 V is taken for what it was."""
 
 
 class ChademoEvse:
@@ -100,7 +98,7 @@ class ChademoEvse:
         self._lines: tuple[float, PilotLines] | None = None
         self._reading: tuple[float, Reading] | None = None
         self._vehicle: VehicleSample | None = None
-        self._aux: tuple[float, float] | None = None
+        self._aux_voltage_v: float | None = None
         self._following, self._ignored = Following(), ""
         self._demand = Demand()
 
@@ -122,8 +120,7 @@ class ChademoEvse:
 
     def vehicle_says(self, aux_voltage_v: float | None) -> None:
         """Take the car's 12 V, None while nobody knows it."""
-        if aux_voltage_v is not None:
-            self._aux = (_now(), aux_voltage_v)
+        self._aux_voltage_v = aux_voltage_v
 
     def acknowledge(self, code: FaultCode) -> str:
         """Release a connector held for a suspected weld, after an inspection; return what refuses, "" when released."""
@@ -316,7 +313,7 @@ class ChademoEvse:
             owner_asked=demand.owner_asked(now),
             charge_wished=demand.charge_wished(now),
             wanted_a=demand.current_a(now, self.info.rated, reading),
-            aux_voltage_v=_fresh(self._aux, now, AUX_HOLDS_S),
+            aux_voltage_v=self._aux_voltage_v,
         )
         return Moment(self._progress, inputs, self._charger)
 

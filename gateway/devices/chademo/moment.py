@@ -106,7 +106,8 @@ class Inputs:
     """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive.
 
     ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it. ``owner_asked``: the wish
-    is the owner's own, so the car may be woken for it. ``charge_wished``: power into the car is wished, possible or not. ``aux_voltage_v`` is the car's 12 V battery.
+    is the owner's own, so the car may be woken for it. ``charge_wished``: power into the car is wished, possible or not.
+    ``aux_voltage_v`` is the car's 12 V battery.
     """
 
     now: float

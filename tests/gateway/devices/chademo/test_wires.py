@@ -297,14 +297,11 @@ async def test_the_owners_own_wish_is_his_only_while_his_setpoint_stands():
         assert evse._moment().inputs.owner_asked is expected
 
 
-async def test_the_cars_12_v_is_known_for_a_while(monkeypatch):
+async def test_the_cars_12_v_is_what_was_told_last():
     evse = ChademoEvse.from_table("garage", "evse.chademo", TABLE)
-    assert evse._moment().inputs.aux_voltage_v is None
-    evse.vehicle_says(12.4)
-    evse.vehicle_says(None)
-    assert evse._moment().inputs.aux_voltage_v == 12.4
-    monkeypatch.setattr("gateway.devices.chademo.evse.AUX_HOLDS_S", -1.0)
-    assert evse._moment().inputs.aux_voltage_v is None
+    for told in (12.4, None):
+        evse.vehicle_says(told)
+        assert evse._moment().inputs.aux_voltage_v == told
 
 
 async def test_an_inspection_lifts_nothing_but_a_weld_and_that_only_without_voltage():
