@@ -214,8 +214,12 @@ async def _emergency_stop(trial: Trial) -> Judgement:
         "yes",
     }:
         return judge_lines("", None, 0.0)
-    rig.order(device, trial.pace.step_w)
-    flows = await rig.until(lambda: (rig.power_w(device) or 0.0) > trial.pace.step_w / 2, RISE_S)
+    if why := "; ".join(_against(trial, 1)):
+        trial.say(f"    emergency stop: not tried, {why}")
+        return judge_lines("", None, 0.0)
+    step_w = trial.size_w(1)
+    rig.order(device, step_w)
+    flows = await rig.until(lambda: (rig.power_w(device) or 0.0) > step_w / 2, RISE_S)
     if not flows:
         return judge_lines("", None, 0.0)
     trial.say(f"    current flows: press the emergency stop within {STOP_PATIENCE_S:.0f} s")

@@ -100,6 +100,22 @@ async def test_a_charger_that_is_right_is_proven_with_its_pilot_lines_and_its_em
 
 
 @indoors
+async def test_no_emergency_stop_is_tried_where_there_is_no_room_for_the_current(bench):
+    async def person(question):
+        if "Try" in question:
+            await bench.do("set_load", w=14_000.0)
+            await asyncio.sleep(2.0)
+            return "y"
+        return "g" if "fuse" in question else "yes"
+
+    await bench.prove("garage", ask=person)
+    said = "\n".join(bench.said)
+    assert "emergency stop: not tried, L1 would come over its fuse" in said
+    assert bench.proof("garage", "lines_proof")[0] == "unknown"
+    await at_rest(bench)
+
+
+@indoors
 async def test_a_converter_whose_lease_does_nothing_is_found(bench):
     await bench.do("converter_lease", on=False)
     assert await bench.prove("garage") == 1
