@@ -65,6 +65,9 @@ class FaultCode(StrEnum):
     IMPLAUSIBLE_READING = "implausible_reading"
     SOC_DOUBTED = "soc_doubted"
     GRID_METER_STALE = "grid_meter_stale"
+    METER_SIGN_FLIPPED = "meter_sign_flipped"
+    METER_IMPLAUSIBLE = "meter_implausible"
+    METER_FROZEN = "meter_frozen"
     FAIL_SAFE_UNPROVEN = "fail_safe_unproven"
     CAN_BUS_LOST = "can_bus_lost"
     VEHICLE_FAULT = "vehicle_fault"
@@ -78,6 +81,8 @@ class FaultCode(StrEnum):
     TICK_OVERRUN = "tick_overrun"
     SERVICES_LOST = "services_lost"
     JOURNAL_UNWRITABLE = "journal_unwritable"
+    NONVOLATILE_UNWRITABLE = "nonvolatile_unwritable"
+    CLOCK_STEPPED = "clock_stepped"
     PLAN_STALE = "plan_stale"
 
 
@@ -135,6 +140,21 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.SITE_TO_SAFE,
         "The grid meter is silent: charging is reduced to what is safe without it, discharging has stopped.",
         "Check the grid meter and its connection.",
+    ),
+    FaultCode.METER_SIGN_FLIPPED: FaultText(
+        Response.SITE_TO_SAFE,
+        "The grid meter moves against what the site's own devices do: it is not believed.",
+        "Look whether a current clamp or the meter was turned round; the device's invert setting turns the sign.",
+    ),
+    FaultCode.METER_IMPLAUSIBLE: FaultText(
+        Response.SITE_TO_SAFE,
+        "The grid meter shows what the site's fuse or its own devices make impossible: it is not believed.",
+        "Check the meter's current-transformer ratio and its register map.",
+    ),
+    FaultCode.METER_FROZEN: FaultText(
+        Response.SITE_TO_SAFE,
+        "The grid meter repeats the same reading although power moves: it is not believed.",
+        "Restart the meter or the gateway between it and this machine.",
     ),
     FaultCode.FAIL_SAFE_UNPROVEN: FaultText(
         Response.NO_DISCHARGE,
@@ -194,6 +214,16 @@ FAULTS: dict[FaultCode, FaultText] = {
         Response.NOTE,
         "The journal cannot be written; control is not affected.",
         "Free disk space or check the disk.",
+    ),
+    FaultCode.NONVOLATILE_UNWRITABLE: FaultText(
+        Response.NOTE,
+        "What control must remember over a restart cannot be written.",
+        "Free disk space or check the disk.",
+    ),
+    FaultCode.CLOCK_STEPPED: FaultText(
+        Response.NOTE,
+        "The clock of this machine was moved; what was agreed goes on by the time that has really passed.",
+        "Check the time synchronisation of this machine.",
     ),
     FaultCode.PLAN_STALE: FaultText(
         Response.NOTE, "There is no valid plan; the site runs on self-consumption.", "Check the price source."

@@ -5,6 +5,7 @@ Monotonic seconds carry control (``at``, ``expires_at`` as float); aware UTC car
 """
 
 from gateway.model.control import (
+    LOCK_OUT,
     BackupPhase,
     BackupStatus,
     ControlQuality,
@@ -61,6 +62,7 @@ from gateway.model.wishes import (
 
 __all__ = [
     "GUARD_AGE_S",
+    "LOCK_OUT",
     "ZERO",
     "Acknowledgement",
     "ActiveFault",

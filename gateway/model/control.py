@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gateway.model.power import DeviceId, Reason
@@ -105,9 +105,16 @@ class ReserveStatus:
     refusals: tuple[str, ...] = ()
 
 
+LOCK_OUT = timedelta(hours=4)
+"""How long the export stays locked out after its third excursion (reference/needs.md 2.3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Excursions:
-    """Export above its limit, as G100 counts it (reference/needs.md 2.3): when each began, and the lock-out's end."""
+    """Export above its limit, as G100 counts it (reference/needs.md 2.3): when each began, and the lock-out's end.
+
+    The times follow the clock when somebody moves it, so that no step of the clock forgets or ends anything.
+    """
 
     began: tuple[datetime, ...] = ()
     locked_until: datetime | None = None
@@ -135,9 +142,10 @@ class ControlStatus:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What control keeps over its own restart and a power cut."""
+    """What control keeps over its own restart and a power cut. ``as_of`` is when, by the clock that all its times are of."""
 
     excursions: Excursions = field(default_factory=Excursions)
     peak: DemandPeak = field(default_factory=DemandPeak)
     dynamics: Mapping[DeviceId, Dynamics] = field(default_factory=dict)
     backup_phase: BackupPhase = BackupPhase.GRID
+    as_of: datetime | None = None
