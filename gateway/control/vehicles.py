@@ -5,7 +5,9 @@ can be true is taken (reference/needs.md 1, row 3). While none speaks, the energ
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from operator import is_
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +28,8 @@ EFFICIENCY = 0.93
 """AC to pack, for a charger that does not tell its DC side."""
 COUNT_AT_MOST_PCT = 15.0
 """Moved without a word from anyone, after which the SoC counts as unknown: losses and capacity are estimates."""
-LONGEST_STEP_S = 1.0
+LONGEST_STEP_S = 5.0
+"""Between two samples of a charger."""
 FLICKER_S = 15.0
 """A car that was not seen plugged for longer may be another one, or the same after a trip."""
 ON_THE_ROAD_W = 150_000.0
@@ -37,13 +40,15 @@ _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, and how much was moved
-    by count alone."""
+    """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, how much was moved
+    by count alone, which samples this rests on, and the EVSE's sample with the judged car in it."""
 
     state: VehicleState
     at: float
     held: Mapping[VehicleSource, HeldSoc] = field(default_factory=dict)
     counted_pct: float = 0.0
+    heard: tuple[EvseSample | EvSample | None, ...] = ()
+    sample: EvseSample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,27 @@ class Told:
 
 def follow(before: Mapping[DeviceId, Followed], snapshot: Snapshot) -> dict[DeviceId, Followed]:
     """Return what is known of the car of each EVSE after ``snapshot``, which carries what was told, unjudged."""
-    return {device: _follow(before.get(device), device, snapshot) for device in snapshot.evses}
+    told_of: dict[DeviceId, tuple[EvSample, ...]] = {}
+    for device, ev in snapshot.evs.items():
+        charger = snapshot.devices[device].charger
+        told_of[charger] = (*told_of.get(charger, ()), *((ev,) if ev else ()))
+    return {
+        device: _follow(before.get(device), snapshot, device, (sample, *told_of.get(device, ())))
+        for device, sample in snapshot.evses.items()
+    }
 
 
 def judged(snapshot: Snapshot, cars: Mapping[DeviceId, Followed]) -> Snapshot:
     """Return the snapshot with the fused cars, also in the place of what each EVSE's sample told."""
-    evses = {d: _with_car(s, cars[d].state) if d in cars else s for d, s in snapshot.evses.items()}
+    evses = {d: _judged(s, cars.get(d)) for d, s in snapshot.evses.items()}
     vehicles = MappingProxyType({d: car.state for d, car in cars.items()})
     return replace(snapshot, evses=MappingProxyType(evses), vehicles=vehicles)
+
+
+def _judged(sample: EvseSample | None, car: Followed | None) -> EvseSample | None:
+    if car is None or sample is None:
+        return sample
+    return car.sample if sample is car.heard[0] else _with_car(sample, car.state)
 
 
 def _with_car(sample: EvseSample | None, car: VehicleState) -> EvseSample | None:
@@ -82,31 +100,40 @@ def _with_car(sample: EvseSample | None, car: VehicleState) -> EvseSample | None
     return replace(sample, vehicle=vehicle)
 
 
-def _follow(before: Followed | None, device: DeviceId, snapshot: Snapshot) -> Followed:
-    now, sample = snapshot.at, snapshot.evses[device]
+def _follow(
+    before: Followed | None, snapshot: Snapshot, device: DeviceId, heard: tuple[Any, ...]
+) -> Followed:
+    """Return the car after what was ``heard``: the EVSE's sample, and one of each of the car's own buses that speaks."""
+    if before and len(heard) == len(before.heard) and all(map(is_, heard, before.heard, strict=True)):
+        return before
+    now, sample, evs = snapshot.at, heard[0], heard[1:]
     was = before or Followed(VehicleState(device), now)
-    evs = _evs_of(snapshot, device)
-    plugged = sample.plugged if sample else was.state.plugged
+    state, source = was.state, _charger_source(snapshot, device)
+    plugged = sample.plugged if sample else state.plugged
     told = tuple(_told(snapshot, device, sample, evs))
     back = sample is not None and sample.plugged and now - was.at > FLICKER_S
-    if back:
-        was = replace(was, state=replace(was.state, soc_pct=None))
-    if back or plugged is not was.state.plugged:
-        was = replace(was, held={})
-    held = dict(was.held)
+    held = {} if back or plugged is not state.plugged else dict(was.held)
     for one in told:
         held[one.source] = held.get(one.source, HeldSoc()).after(
-            now, one.soc_pct, one.most_w, was.state.capacity_wh
+            now, one.soc_pct, one.most_w, state.capacity_wh
         )
-    state = _with_facts(
-        replace(was.state, plugged=plugged), sample, _charger_source(snapshot, device), evs, now
+    provenance = dict(state.provenance)
+    facts = _facts(sample, source, evs, provenance, now)
+    soc_pct, counted_pct, doubt, soc_source = _soc(
+        None if back else state.soc_pct,
+        was,
+        facts.get("capacity_wh", state.capacity_wh),
+        held,
+        {one.source for one in told},
+        sample,
+        now,
     )
-    return _with_soc(replace(was, state=state, held=held), told, sample, now)
-
-
-def _evs_of(snapshot: Snapshot, device: DeviceId) -> tuple[EvSample, ...]:
-    """Return the fresh samples of the car that belongs to an EVSE: one for each of its buses that is heard."""
-    return tuple(s for d, s in snapshot.evs.items() if s and snapshot.devices[d].charger == device)
+    if soc_source is not None:
+        provenance["soc_pct"] = Provenance(soc_source, now)
+    facts |= {"plugged": plugged, "soc_pct": soc_pct, "soc_doubt": doubt, "provenance": provenance}
+    at = now if sample is not None and sample.plugged else was.at
+    state = replace(state, **facts)
+    return Followed(state, at, held, counted_pct, heard, _with_car(sample, state))
 
 
 def _charger_source(snapshot: Snapshot, device: DeviceId) -> VehicleSource:
@@ -135,41 +162,44 @@ def _dash_soc_pct(ev: EvSample) -> float | None:
     return min(100.0, 100.0 * ev.energy_wh / ev.capacity_wh)
 
 
-def _with_soc(car: Followed, told: tuple[Told, ...], sample: EvseSample | None, now: float) -> Followed:
-    """Take the best SoC that is told and believed, else count.
+def _soc(
+    soc_pct: float | None,
+    was: Followed,
+    capacity_wh: float | None,
+    held: Mapping[VehicleSource, HeldSoc],
+    telling: AbstractSet[VehicleSource],
+    sample: EvseSample | None,
+    now: float,
+) -> tuple[float | None, float, str, VehicleSource | None]:
+    """Return SoC, how much of it was counted, what is doubted, and the source: the best that tells and is believed.
 
     A worse source waits until the better ones have been silent or doubted for a minute, lest the SoC leap between scales.
+    Where none is left, what flows is counted.
     """
-    at = now if sample is not None and sample.plugged else car.at
-    telling = {one.source for one in told}
     doubt = ""
-    for source in VehicleSource:
-        held = car.held.get(source, HeldSoc())
-        if source in telling and held.pct is not None and not held.doubt:
-            state = replace(car.state, soc_pct=held.pct, soc_doubt=doubt)
-            return replace(car, state=_from(state, "soc_pct", source, now), at=at, counted_pct=0.0)
+    for source, kept in sorted(held.items(), key=_rank):
+        if source in telling and kept.pct is not None and not kept.doubt:
+            return kept.pct, 0.0, doubt, source
         if source in telling:
-            doubt = doubt or held.doubt
-        if held.pct is not None and now - held.at < STABLE_S:
+            doubt = doubt or kept.doubt
+        if kept.pct is not None and now - kept.at < STABLE_S:
             break
-    counted = _counted(car, sample, now)
-    return replace(counted, state=replace(counted.state, soc_doubt=doubt), at=at)
-
-
-def _counted(car: Followed, sample: EvseSample | None, now: float) -> Followed:
-    state = car.state
-    if sample is None or not sample.plugged or state.soc_pct is None or not state.capacity_wh:
-        return car
-    moved_wh = _pack_w(sample) * min(now - car.at, LONGEST_STEP_S) / 3600.0
-    if not moved_wh:
-        return car
-    moved_pct = 100.0 * moved_wh / state.capacity_wh
-    counted_pct = car.counted_pct + abs(moved_pct)
+    if sample is None or not sample.plugged or soc_pct is None or not capacity_wh:
+        return soc_pct, was.counted_pct, doubt, None
+    moved_pct = _pack_w(sample) * min(now - was.at, LONGEST_STEP_S) / 36.0 / capacity_wh
+    counted_pct = was.counted_pct + abs(moved_pct)
+    if not moved_pct:
+        return soc_pct, counted_pct, doubt, None
     if counted_pct > COUNT_AT_MOST_PCT:
-        return replace(car, state=replace(state, soc_pct=None))
-    soc_pct = min(max(state.soc_pct + moved_pct, 0.0), 100.0)
-    state = _from(replace(state, soc_pct=soc_pct), "soc_pct", VehicleSource.ENERGY_COUNT, now)
-    return replace(car, state=state, counted_pct=counted_pct)
+        return None, was.counted_pct, doubt, None
+    return min(max(soc_pct + moved_pct, 0.0), 100.0), counted_pct, doubt, VehicleSource.ENERGY_COUNT
+
+
+_RANKS = {source: rank for rank, source in enumerate(VehicleSource)}
+
+
+def _rank(kept: tuple[VehicleSource, HeldSoc]) -> int:
+    return _RANKS[kept[0]]
 
 
 def _pack_w(sample: EvseSample) -> float:
@@ -181,25 +211,33 @@ def _pack_w(sample: EvseSample) -> float:
     return sample.power_w * EFFICIENCY if sample.power_w > 0 else sample.power_w / EFFICIENCY
 
 
-def _with_facts(
-    state: VehicleState,
+def _facts(
     sample: EvseSample | None,
     charger: VehicleSource,
     evs: tuple[EvSample, ...],
+    provenance: dict[str, Provenance],
     now: float,
-) -> VehicleState:
-    """Take over what is told now, the car's own word first; what nobody tells any more stays, and ages."""
-    told: list[tuple[VehicleSource, dict[str, Any]]] = []
-    if sample is not None and sample.vehicle is not None and sample.state in _LIVE:
-        told.append((charger, {name: getattr(sample.vehicle, name) for name in _OF_CHARGER}))
-    told += [(VehicleSource.EV_CAN, {name: getattr(ev, name) for name in _OF_EV_CAN}) for ev in evs]
+) -> dict[str, Any]:
+    """Return what is told now, the car's own word over the charger's; what nobody tells any more stays, and ages."""
     facts: dict[str, Any] = {}
-    provenance = dict(state.provenance)
-    for source, values in told:
-        known = {name: value for name, value in values.items() if value not in (None, "")}
-        facts |= known
-        provenance |= dict.fromkeys(known, Provenance(source, now))
-    return replace(state, **facts, provenance=provenance)
+    if sample is not None and sample.vehicle is not None and sample.state in _LIVE:
+        _take(facts, provenance, sample.vehicle, _OF_CHARGER, Provenance(charger, now))
+    for ev in evs:
+        _take(facts, provenance, ev, _OF_EV_CAN, Provenance(VehicleSource.EV_CAN, now))
+    return facts
+
+
+def _take(
+    facts: dict[str, Any],
+    provenance: dict[str, Provenance],
+    told: VehicleSample | EvSample,
+    names: tuple[str, ...],
+    source: Provenance,
+) -> None:
+    for name in names:
+        if (value := getattr(told, name)) is not None and value != "":
+            facts[name] = value
+            provenance[name] = source
 
 
 _OF_CHARGER = (
@@ -218,7 +256,3 @@ _OF_EV_CAN = (
     "odometer_km",
     "generation",
 )
-
-
-def _from(state: VehicleState, name: str, source: VehicleSource, now: float) -> VehicleState:
-    return replace(state, provenance={**state.provenance, name: Provenance(source, now)})
