@@ -36,6 +36,7 @@ from gateway.model import (
     VehicleState,
     Wishes,
 )
+from gateway.nonvolatile import Nonvolatile
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -130,8 +131,13 @@ class FastPath:
         self._state = SiteState(d.info for d in devices.values())
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)
+        self._nonvolatile = Nonvolatile(config.state_dir)
         self._loop = Loop(
-            self._state, config.control, self._tap.actuators(self._actuators), self._lateness_s.append
+            self._state,
+            config.control,
+            self._tap.actuators(self._actuators),
+            self._lateness_s.append,
+            remembered=self._nonvolatile.load(),
         )
         self._link = FastEnd(link_path(config), self._take, self._services)
         self._check_cards()
@@ -140,7 +146,7 @@ class FastPath:
         """Run until ``stop`` is set, then make safe: no more ticks, release every actuator, end the drivers."""
         self._state.fault(FaultCode.SERVICES_LOST, "not connected yet")
         async with asyncio.TaskGroup() as tasks:
-            work = (self._link.run(), self._report(), self._tap.run())
+            work = (self._link.run(), self._report(), self._remember(), self._tap.run())
             around = [tasks.create_task(task) for task in work]
             around += [tasks.create_task(self._drive(name), name=name) for name in self._devices]
             gc.collect()
@@ -151,6 +157,7 @@ class FastPath:
             await self._release(self._actuators.values())
             for task in around:
                 task.cancel()
+        self._nonvolatile.save(self._loop.remembered(), time.monotonic())
         LOGGER.info("fast path stopped")
 
     async def _drive(self, name: str) -> None:
@@ -188,6 +195,15 @@ class FastPath:
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
             self._tell_chargers(snapshot)
             self._link.report(Report(snapshot, late))
+
+    async def _remember(self) -> None:
+        """Keep what must survive a restart; in a thread, for a memory card may think about an fsync for seconds."""
+        while True:
+            await asyncio.sleep(REPORT_PERIOD_S)
+            remembered, now = self._loop.remembered(), time.monotonic()
+            if self._nonvolatile.due(remembered, now):
+                problem = await asyncio.to_thread(self._nonvolatile.save, remembered, now)
+                self._nonvolatile.tell(problem, self._state)
 
     def _tell_chargers(self, snapshot: Snapshot) -> None:
         for name, actuator in self._actuators.items():
@@ -287,10 +303,10 @@ async def run(config: SiteConfig) -> None:
     """Run the fast path of a site until SIGTERM or SIGINT. Raises ConfigError before anything is touched."""
     tap = tap_of(config)
     WIRES.set(tap)
-    fast_path = FastPath(config, open_devices(config), tap)
+    devices = open_devices(config)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with sole_master(config):
         LOGGER.info("fast path: %d devices, real time: %s", len(config.devices), take_priority())
-        await fast_path.run(stop)
+        await FastPath(config, devices, tap).run(stop)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
+from gateway.control import excursions
 from gateway.control.balance import Balance, update
 from gateway.control.vehicles import Followed, follow, judged
 from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
@@ -16,6 +17,7 @@ class Memory:
     cars: Mapping[DeviceId, Followed] = field(default_factory=dict)
     balance: Balance | None = None
     status: ControlStatus = field(default_factory=ControlStatus)
+    exports: excursions.Counter = field(default_factory=excursions.Counter)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -23,19 +25,22 @@ def recalled(remembered: Remembered) -> Memory:
     status = ControlStatus(
         excursions=remembered.excursions, peak=remembered.peak, dynamics=remembered.dynamics
     )
-    return Memory(status=status)
+    return Memory(status=status, exports=excursions.recalled(remembered.excursions, remembered.as_of))
 
 
 def to_remember(memory: Memory) -> Remembered:
     """Return what must survive a restart."""
     status = memory.status
-    return Remembered(status.excursions, status.peak, status.dynamics, status.backup.phase)
+    return Remembered(
+        status.excursions, status.peak, status.dynamics, status.backup.phase, memory.exports.utc
+    )
 
 
 def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memory, Snapshot]:
     """Return the memory after ``told``, and the snapshot as control judges it."""
-    del tables
     cars = follow(memory.cars, told)
-    snapshot = replace(judged(told, cars), control=memory.status)
+    exports = excursions.follow(memory.exports, told, tables.grid)
+    status = replace(memory.status, excursions=exports.told)
+    snapshot = replace(judged(told, cars), control=status)
     balance = update(memory.balance, snapshot)
-    return Memory(cars, balance, memory.status), snapshot
+    return Memory(cars, balance, status, exports), snapshot
