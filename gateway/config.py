@@ -101,15 +101,24 @@ class CircuitTable:
 
 @dataclass(frozen=True, slots=True)
 class ReserveTable:
-    """Frequency reserve. ``reservoir_min`` is how long full activation must be sustained (sources differ: 15 or 30)."""
+    """Frequency reserve. ``reservoir_min`` is how long full activation must be sustained (sources differ: 15 or 30).
+
+    ``start_s`` is how late a response may begin where the grid operator accepted more than its product says.
+    ``quiet_min``: so long the frequency must have been calm before what an event took is put back.
+    """
 
     reservoir_min: float = 30.0
     recharge_share: float = 0.1
+    start_s: float | None = None
+    quiet_min: float = 10.0
 
     def check(self, where: str) -> None:
         """Refuse what no product asks."""
         within(self.reservoir_min, 1, 240, f"{where}.reservoir_min")
         within(self.recharge_share, 0, 1, f"{where}.recharge_share")
+        within(self.quiet_min, 1, 240, f"{where}.quiet_min")
+        if self.start_s is not None:
+            within(self.start_s, 0.1, 30, f"{where}.start_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,7 @@ class ControlTables:
     reserve: ReserveTable = field(default_factory=ReserveTable)
     backup: BackupTable | None = None
     time_zone: str = "UTC"
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,8 @@ class SiteConfig:
     @property
     def control(self) -> ControlTables:
         """What control must know of the site."""
-        return ControlTables(self.grid, self.circuits, self.reserve, self.backup, self.site.time_zone)
+        site = self.site
+        return ControlTables(self.grid, self.circuits, self.reserve, self.backup, site.time_zone, site.serial)
 
     @property
     def state_dir(self) -> Path:

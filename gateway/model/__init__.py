@@ -17,7 +17,9 @@ from gateway.model.control import (
     Remembered,
     ReservePhase,
     ReserveProduct,
+    ReserveSecond,
     ReserveStatus,
+    Urgency,
 )
 from gateway.model.devices import (
     GUARD_AGE_S,
@@ -107,6 +109,7 @@ __all__ = [
     "RequestMode",
     "ReservePhase",
     "ReserveProduct",
+    "ReserveSecond",
     "ReserveStatus",
     "ReserveWindow",
     "Rung",
@@ -115,6 +118,7 @@ __all__ = [
     "StorageSample",
     "StorageState",
     "Trip",
+    "Urgency",
     "VehicleSample",
     "VehicleSource",
     "VehicleState",

@@ -103,6 +103,33 @@ class ReserveStatus:
     available_pct: float | None = None
     devices: tuple[DeviceId, ...] = ()
     refusals: tuple[str, ...] = ()
+    asked_w: Mapping[DeviceId, float] = field(default_factory=dict)
+    """What each device that carries it should do now: its share of response and offset, its zero point corrected."""
+    held: Mapping[DeviceId, Interval] = field(default_factory=dict)
+    """Devices that gave in an event, and how fast they may take it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveSecond:
+    """One second of the proof that a reserve was delivered. Powers are sums over ``devices``, into them positive.
+
+    ``asked_w`` is ``baseline_w`` (energy management) plus ``response_w``; the charge is the devices' together.
+    """
+
+    utc: datetime
+    window_id: str
+    product: ReserveProduct
+    phase: ReservePhase
+    sold_w: float
+    frequency_hz: float | None
+    baseline_w: float
+    response_w: float
+    asked_w: float
+    delivered_w: float | None
+    soc_pct: float | None
+    available: bool
+    devices: tuple[DeviceId, ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 LOCK_OUT = timedelta(hours=4)
@@ -129,6 +156,20 @@ class DemandPeak:
 
 
 @dataclass(frozen=True, slots=True)
+class Urgency:
+    """What a car still has to take before it leaves. ``need_wh`` is AC energy.
+
+    ``must_w``: with less than this now it leaves too empty; 0 while there is slack. ``rank`` is the share of the time left
+    that charging at full power would take, 0..1: who ranks higher yields later.
+    """
+
+    must_w: float
+    rank: float
+    need_wh: float
+    departs_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ControlStatus:
     """All of it together; each part is written by one module of control."""
 
@@ -138,6 +179,7 @@ class ControlStatus:
     excursions: Excursions = field(default_factory=Excursions)
     peak: DemandPeak = field(default_factory=DemandPeak)
     dynamics: Mapping[DeviceId, Dynamics] = field(default_factory=dict)
+    urgencies: Mapping[DeviceId, Urgency] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
