@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import excursions
+from gateway.control import demand_peak, excursions, urgency
 from gateway.control.balance import Balance, update
 from gateway.control.vehicles import Followed, follow, judged
 from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
@@ -18,6 +18,8 @@ class Memory:
     balance: Balance | None = None
     status: ControlStatus = field(default_factory=ControlStatus)
     exports: excursions.Counter = field(default_factory=excursions.Counter)
+    demand: demand_peak.Demand = field(default_factory=demand_peak.Demand)
+    needs: urgency.Needs = field(default_factory=urgency.Needs)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -25,7 +27,11 @@ def recalled(remembered: Remembered) -> Memory:
     status = ControlStatus(
         excursions=remembered.excursions, peak=remembered.peak, dynamics=remembered.dynamics
     )
-    return Memory(status=status, exports=excursions.recalled(remembered.excursions, remembered.as_of))
+    return Memory(
+        status=status,
+        exports=excursions.recalled(remembered.excursions, remembered.as_of),
+        demand=demand_peak.Demand(remembered.peak),
+    )
 
 
 def to_remember(memory: Memory) -> Remembered:
@@ -39,8 +45,10 @@ def to_remember(memory: Memory) -> Remembered:
 def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memory, Snapshot]:
     """Return the memory after ``told``, and the snapshot as control judges it."""
     cars = follow(memory.cars, told)
-    exports = excursions.follow(memory.exports, told, tables.grid)
-    status = replace(memory.status, excursions=exports.told)
-    snapshot = replace(judged(told, cars), control=status)
-    balance = update(memory.balance, snapshot)
-    return Memory(cars, balance, status, exports), snapshot
+    seen = replace(judged(told, cars), control=memory.status)
+    balance = update(memory.balance, seen)
+    exports = excursions.follow(memory.exports, seen, tables.grid)
+    demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
+    needs = urgency.follow(memory.needs, seen, tables.time_zone)
+    status = replace(memory.status, excursions=exports.told, peak=demand.peak, urgencies=needs.urgencies)
+    return Memory(cars, balance, status, exports, demand, needs), replace(seen, control=status)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.model.power import DeviceId, Reason
+from gateway.model.power import DeviceId, Interval, Reason
 
 
 class BackupPhase(StrEnum):
@@ -149,10 +149,16 @@ class Excursions:
 
 @dataclass(frozen=True, slots=True)
 class DemandPeak:
-    """The highest mean import of a demand interval in the month that began at ``month`` (site time), in W."""
+    """The highest mean import of a demand interval in the month that began at ``month`` (site time), in W.
+
+    ``mean_w`` is what the present interval comes to if nothing more were imported; ``cap_w`` is the import that keeps it
+    at the target, None without a target.
+    """
 
     month: datetime | None = None
     peak_w: float = 0.0
+    mean_w: float = 0.0
+    cap_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
