@@ -195,4 +195,6 @@ def _observed(decision: Decision) -> Decision:
 
 
 def _held(decision: Decision, setpoint: Setpoint) -> Decision:
+    if setpoint.power_w == decision.power_w and setpoint.limited_by is decision.limited_by:
+        return decision
     return replace(decision, power_w=setpoint.power_w, limited_by=setpoint.limited_by)

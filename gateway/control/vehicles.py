@@ -6,7 +6,7 @@ can be true is taken (reference/needs.md 1, row 3). While none speaks, the energ
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import is_
 from types import MappingProxyType
 from typing import Any
@@ -91,11 +91,14 @@ def _with_car(sample: EvseSample | None, car: VehicleState) -> EvseSample | None
     if sample.vehicle is None and car.soc_pct is None:
         return sample
     told = sample.vehicle or VehicleSample()
+    capacity_wh, soh_pct = car.capacity_wh or told.capacity_wh, car.soh_pct or told.soh_pct
+    if (told.soc_pct, told.capacity_wh, told.soh_pct) == (car.soc_pct, capacity_wh, soh_pct):
+        return sample
     vehicle = replace(
         told,
         soc_pct=car.soc_pct,
-        capacity_wh=car.capacity_wh or told.capacity_wh,
-        soh_pct=car.soh_pct or told.soh_pct,
+        capacity_wh=capacity_wh,
+        soh_pct=soh_pct,
     )
     return replace(sample, vehicle=vehicle)
 
@@ -130,9 +133,9 @@ def _follow(
     )
     if soc_source is not None:
         provenance["soc_pct"] = Provenance(soc_source, now)
-    facts |= {"plugged": plugged, "soc_pct": soc_pct, "soc_doubt": doubt, "provenance": provenance}
+    known = {name: getattr(state, name) for name in _KNOWN} | facts
+    state = VehicleState(device, plugged, soc_pct, soc_doubt=doubt, provenance=provenance, **known)
     at = now if sample is not None and sample.plugged else was.at
-    state = replace(state, **facts)
     return Followed(state, at, held, counted_pct, heard, _with_car(sample, state))
 
 
@@ -240,6 +243,9 @@ def _take(
             provenance[name] = source
 
 
+_KNOWN = tuple(
+    {f.name for f in fields(VehicleState)} - {"charger", "plugged", "soc_pct", "soc_doubt", "provenance"}
+)
 _OF_CHARGER = (
     "capacity_wh",
     "soh_pct",

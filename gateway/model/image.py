@@ -140,4 +140,4 @@ class Snapshot:
         return meter.frequency_hz if meter else None
 
     def _meter(self, role: MeterRole) -> MeterSample | None:
-        return next((self.meters.get(i) for i, d in self.devices.items() if d.role is role), None)
+        return next((m for i, m in self.meters.items() if self.devices[i].role is role), None)
