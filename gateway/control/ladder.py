@@ -6,6 +6,7 @@ A wish of a higher rung is never replaced by a lower one; an interval only ever 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.control.frequency.rung import frequency
 from gateway.faults import FAULTS, FaultCode, Response
 from gateway.model import (
     ZERO,
@@ -28,7 +29,10 @@ FLOOR_HYSTERESIS_PCT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Bid:
-    """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges."""
+    """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges.
+
+    ``apart``: what it does is not the house's, so that the other devices do not work against it.
+    """
 
     device: DeviceId
     interval: Interval
@@ -38,6 +42,7 @@ class Bid:
     wish: Reason | None = None
     engage: bool = True
     automatic: bool = True
+    apart: bool = False
 
     def narrowed(self, allowed: Interval, reason: Reason) -> Bid:
         """Return the bid with the interval shrunk to ``allowed``; edges that moved bear ``reason``."""
@@ -207,6 +212,7 @@ RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
     faults,
     owner_stop,
     reserve,
+    frequency,
     shed,
     owner_request,
     plan_slot,

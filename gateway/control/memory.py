@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from gateway.config import ControlTables
 from gateway.control import demand_peak, excursions, urgency
 from gateway.control.balance import Balance, update
+from gateway.control.frequency import reserve
 from gateway.control.vehicles import Followed, follow, judged
 from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
 
@@ -20,6 +21,7 @@ class Memory:
     exports: excursions.Counter = field(default_factory=excursions.Counter)
     demand: demand_peak.Demand = field(default_factory=demand_peak.Demand)
     needs: urgency.Needs = field(default_factory=urgency.Needs)
+    sold: reserve.Reserve = field(default_factory=reserve.Reserve)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -50,5 +52,12 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)
-    status = replace(memory.status, excursions=exports.told, peak=demand.peak, urgencies=needs.urgencies)
-    return Memory(cars, balance, status, exports, demand, needs), replace(seen, control=status)
+    sold = reserve.follow(memory.reserve, seen, tables)
+    status = replace(
+        memory.status,
+        excursions=exports.told,
+        peak=demand.peak,
+        urgencies=needs.urgencies,
+        reserve=sold.status,
+    )
+    return Memory(cars, balance, status, exports, demand, needs, sold), replace(seen, control=status)
