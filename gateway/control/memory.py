@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import demand_peak, excursions, urgency
+from gateway.control import demand_peak, excursions, plausibility, urgency
 from gateway.control.balance import Balance, update
 from gateway.control.frequency import reserve
 from gateway.control.vehicles import Followed, follow, judged
@@ -13,7 +13,7 @@ from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """``balance`` is None while the grid meter is silent."""
+    """``balance`` is None while the grid meter is silent, or not believed."""
 
     cars: Mapping[DeviceId, Followed] = field(default_factory=dict)
     balance: Balance | None = None
@@ -22,6 +22,7 @@ class Memory:
     demand: demand_peak.Demand = field(default_factory=demand_peak.Demand)
     needs: urgency.Needs = field(default_factory=urgency.Needs)
     sold: reserve.Reserve = field(default_factory=reserve.Reserve)
+    watch: plausibility.Watch = field(default_factory=plausibility.Watch)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -48,11 +49,13 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     """Return the memory after ``told``, and the snapshot as control judges it."""
     cars = follow(memory.cars, told)
     seen = replace(judged(told, cars), control=memory.status)
+    watch = plausibility.follow(memory.watch, seen, tables.grid)
+    seen = plausibility.believed(seen, watch)
     balance = update(memory.balance, seen)
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)
-    sold = reserve.follow(memory.reserve, seen, tables)
+    sold = reserve.follow(memory.sold, seen, tables)
     status = replace(
         memory.status,
         excursions=exports.told,
@@ -60,4 +63,4 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         urgencies=needs.urgencies,
         reserve=sold.status,
     )
-    return Memory(cars, balance, status, exports, demand, needs, sold), replace(seen, control=status)
+    return Memory(cars, balance, status, exports, demand, needs, sold, watch), replace(seen, control=status)
