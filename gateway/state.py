@@ -57,7 +57,7 @@ class SiteState:
         self.wishes = Wishes()
         self.control = ControlStatus()
         self.fresh_grid = asyncio.Event()
-        """Set on each new sample of the grid meter; the control loop clears it."""
+        """Set on each new sample of the grid meter, or of the frequency's; the control loop clears it."""
 
     def slot(self, device: DeviceId) -> Slot:
         """Return the writer of one device's slot. Raises Misuse for a device that the site does not have."""
@@ -99,7 +99,7 @@ class SiteState:
             self._unread.discard(device)
             self.clear(FaultCode.IMPLAUSIBLE_READING, device)
         self._samples[device] = sample
-        if info.role is MeterRole.GRID:
+        if info.role in (MeterRole.GRID, MeterRole.FREQUENCY):
             self.fresh_grid.set()
 
     def identify(self, info: DeviceInfo) -> None:
