@@ -83,7 +83,12 @@ class FaultCode(StrEnum):
     JOURNAL_UNWRITABLE = "journal_unwritable"
     NONVOLATILE_UNWRITABLE = "nonvolatile_unwritable"
     CLOCK_STEPPED = "clock_stepped"
+    RESERVE_PROOF_UNWRITABLE = "reserve_proof_unwritable"
     PLAN_STALE = "plan_stale"
+    GRID_LOST = "grid_lost"
+    BACKUP_LOW = "backup_low"
+    BACKUP_DARK = "backup_dark"
+    BACKUP_OVERLOADED = "backup_overloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +230,32 @@ FAULTS: dict[FaultCode, FaultText] = {
         "The clock of this machine was moved; what was agreed goes on by the time that has really passed.",
         "Check the time synchronisation of this machine.",
     ),
+    FaultCode.RESERVE_PROOF_UNWRITABLE: FaultText(
+        Response.NOTE,
+        "The proof of sold frequency reserve cannot be stored; it is kept in memory for two hours.",
+        "Free disk space or check the disk.",
+    ),
     FaultCode.PLAN_STALE: FaultText(
         Response.NOTE, "There is no valid plan; the site runs on self-consumption.", "Check the price source."
+    ),
+    FaultCode.GRID_LOST: FaultText(
+        Response.NOTE,
+        "The grid is gone: the house runs on its own batteries. Cars are not charged, and flexible loads are off.",
+        "Nothing needs to be done: all of it comes back by itself when the grid has been healthy for a while.",
+    ),
+    FaultCode.BACKUP_LOW: FaultText(
+        Response.NOTE,
+        "The house battery has reached its reserve: what is left keeps a restart possible.",
+        "Switch off what is not needed; the sun, the car or the grid fills it again.",
+    ),
+    FaultCode.BACKUP_DARK: FaultText(
+        Response.NOTE,
+        "The grid is gone and no inverter carries the house; a restart is tried at least once an hour.",
+        "Switch off large loads, then look at the inverter's display.",
+    ),
+    FaultCode.BACKUP_OVERLOADED: FaultText(
+        Response.NOTE,
+        "The house draws more than the inverter should carry, and nothing is left that could be switched off.",
+        "Switch something off by hand, or the inverter will trip.",
     ),
 }

@@ -22,6 +22,16 @@ class BackupPhase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What backup lets one device do, what it wants of it (None: nothing), and the code of why."""
+
+    interval: Interval
+    code: str
+    wish_w: float | None = None
+    engage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class BackupStatus:
     """``autonomy_h``: how long the house would run now, without grid; None where no device of the site can island.
 
@@ -33,6 +43,10 @@ class BackupStatus:
     autonomy_h: float | None = None
     shed: tuple[DeviceId, ...] = ()
     storm: bool = False
+    overloaded: bool = False
+    """More is drawn than the inverter should carry, with nothing left to shed."""
+    bounds: Mapping[DeviceId, Bound] = field(default_factory=dict)
+    """Of the devices that backup binds now; the others are free."""
 
 
 class QualityVerdict(StrEnum):
