@@ -7,11 +7,14 @@ import os
 import statistics
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import building_tick
 from .fuzz import run as fuzzing
 from .loop import measure
+from .page import put_section
 from .soak import soak
 
 BUDGETS = {
@@ -24,9 +27,11 @@ BUDGETS = {
     "cpu_pct": "10",
     "rss_mib": "200",
     "start_s": "3",
+    "tick_500_evse_p99_ms": "25",
 }
-LONG_RUN = "## A long run"
-"""Heading of the part of docs/performance.md that is written by hand, after an hour of `scripts/bench soak`."""
+OTHERS: dict[str, str] = {}
+"""Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
+and, for --docs, writes its section with ``page.put_section``."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "what",
         nargs="?",
         default="loop",
-        choices=["loop", "soak", "fuzz"],
+        choices=["loop", "soak", "fuzz", *OTHERS],
         help="what to measure (default: loop); fuzz: break every parser's input",
     )
     top.add_argument("--seconds", type=float, default=120.0, help="length of one run (default: 120)")
@@ -55,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     fuzz.add_argument("--seed", type=int, default=1, help="decides the order of inputs (default: 1)")
     fuzz.add_argument("--jobs", type=int, default=1, help="parsers at a time (default: 1)")
     fuzz.add_argument("--replay", metavar="HEX", help="feed this one input to the parser of --only")
+    for name, module in OTHERS.items():
+        import_module(module, __package__).options(top.add_argument_group(name))
     return top
 
 
@@ -64,13 +71,11 @@ def median_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def document(figures: dict[str, Any], command: str) -> str:
-    """Return docs/performance.md."""
+    """Return the section of docs/performance.md on the loop."""
     loop = figures["loop"]
     rows = [f"| {key} | {budget} | {loop['idle'][key]} | {loop[key]} |" for key, budget in BUDGETS.items()]
     return "\n".join(
         [
-            "# Performance",
-            "",
             (
                 f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores with `{command}`: medians of "
                 f"{loop['runs']} runs of {loop['seconds']:.0f} s each."
@@ -105,7 +110,10 @@ def document(figures: dict[str, Any], command: str) -> str:
                 "real-time priority"
             ),
             "  too, below the fast path, as they stand for hardware.",
-            "",
+            (
+                "- `tick_500_evse`: computing one whole tick of a building with 500 chargers on three levels of circuits, each "
+                "with a fresh sample since the last, each with a departure; *loaded*: while the other core solves plans."
+            ),
         ]
     )
 
@@ -115,6 +123,8 @@ def main() -> int:
     arguments = parser().parse_args()
     if arguments.what == "fuzz":
         return fuzzing.main(arguments)
+    if arguments.what in OTHERS:
+        return _tell(import_module(OTHERS[arguments.what], __package__).run(arguments), arguments.json)
     if arguments.what == "soak":
         return _tell({"soak": asyncio.run(soak(arguments.seconds))}, arguments.json)
     results: dict[str, list[dict[str, Any]]] = {"idle": [], "loaded": []}
@@ -124,17 +134,16 @@ def main() -> int:
                 f"run {number + 1} of {arguments.runs}, {condition}, {arguments.seconds:g} s …",
                 file=sys.stderr,
             )
-            runs.append(asyncio.run(measure(arguments.seconds, loaded=condition == "loaded")))
+            loaded = condition == "loaded"
+            runs.append(
+                asyncio.run(measure(arguments.seconds, loaded=loaded)) | building_tick.run(loaded=loaded)
+            )
             print(f"  {json.dumps(runs[-1])}", file=sys.stderr)
     loop = median_of(results["loaded"]) | {"idle": median_of(results["idle"]), "runs": arguments.runs}
     figures = {"loop": loop}
     if arguments.docs:
         command = f"scripts/bench loop --seconds {arguments.seconds:g} --runs {arguments.runs}"
-        page = Path("docs/performance.md")
-        _, found, kept = (
-            page.read_text(encoding="utf-8").partition(LONG_RUN) if page.exists() else ("", "", "")
-        )
-        page.write_text(document(figures, command) + ("\n" if found else "") + found + kept, encoding="utf-8")
+        put_section(Path("docs/performance.md"), "## The loop", document(figures, command))
     return _tell(figures, arguments.json)
 
 
