@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,26 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ledger(arguments: argparse.Namespace) -> int:
+    from gateway.ledger.reserve_export import export
+
+    kind, to = ("csv", arguments.csv) if arguments.csv else ("parquet", arguments.parquet)
+    if to is None:
+        raise ConfigError("say where to write: --csv FILE or --parquet FILE")
+    sums = export(load(arguments.site).state_dir, arguments.start, arguments.end, to, kind)
+    print(f"{to}: {sum(s.witnessed for s in sums)} seconds")
+    for one in sums:
+        span = f"{one.first:%Y-%m-%d %H:%M:%S} to {one.last:%Y-%m-%d %H:%M:%S} UTC"
+        print(f"  {one.window_id}: {span}, available {one.available_pct:.3f} % of the time")
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    """Read a time as RFC 3339, UTC where it names no zone."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One sub-command; ``site`` asks for the path of site.toml, ``options`` are (flags, keywords) of argparse.
@@ -252,6 +273,36 @@ COMMANDS = (
         site=False,
         logs=logging.WARNING,
         options=alone_wish.OPTIONS,
+    ),
+    Command(
+        "ledger",
+        _ledger,
+        "write what the ledger has: the second-by-second proof of sold frequency reserve",
+        "One row a second inside each window: frequency, baseline, what was asked and delivered, charge, availability.\n"
+        "docs/frequency.md explains the columns. May run beside the gateway.",
+        options=(
+            ("what", {"choices": ("reserve",), "help": "reserve: frequency reserve"}),
+            (
+                "--from",
+                {
+                    "dest": "start",
+                    "type": _moment,
+                    "default": datetime(2020, 1, 1, tzinfo=UTC),
+                    "help": "RFC 3339, UTC unless it names a zone (default: all)",
+                },
+            ),
+            (
+                "--to",
+                {
+                    "dest": "end",
+                    "type": _moment,
+                    "default": datetime(2100, 1, 1, tzinfo=UTC),
+                    "help": "the same, itself not included",
+                },
+            ),
+            ("--csv", {"type": Path, "metavar": "FILE", "help": "write CSV"}),
+            ("--parquet", {"type": Path, "metavar": "FILE", "help": "write Parquet (needs pyarrow)"}),
+        ),
     ),
     Command("fastpath", _fastpath, "the process that moves current, started by run", listed=False),
     Command("services", _services, "the process that plans and listens, started by run", listed=False),

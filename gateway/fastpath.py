@@ -43,6 +43,8 @@ LOGGER = logging.getLogger(__name__)
 
 REPORT_PERIOD_S, REPORT_DEVICE_S = 0.5, 0.004
 """A report of 500 devices takes 7 ms of the loop: a large site reports less often, but at least every 2 s."""
+PROOF_PER_REPORT = 240
+"""Seconds of sold reserve in one report: what an hour without services has left is told within a minute and a half."""
 RELEASE_TIMEOUT_S = 8.0
 DISCHARGE_AT_MOST_S = 60.0
 LONGEST_SOCKET_PATH = 107
@@ -140,7 +142,7 @@ class FastPath:
             self._lateness_s.append,
             remembered=self._nonvolatile.load(),
         )
-        self._link = FastEnd(link_path(config), self._take, self._services)
+        self._link = FastEnd(link_path(config), self._take, self._services, self._loop.proof_stored)
         self._check_cards()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -196,7 +198,7 @@ class FastPath:
             cards = {name: device.card for name, device in self._devices.items()}
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
             self._tell_chargers(snapshot)
-            self._link.report(Report(snapshot, late))
+            self._link.report(Report(snapshot, late, self._loop.proof()[:PROOF_PER_REPORT]))
 
     async def _remember(self) -> None:
         """Keep what must survive a restart; in a thread, for a memory card may think about an fsync for seconds."""

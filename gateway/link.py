@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from gateway.faults import Malformed, Unreachable
-from gateway.model import Snapshot, Wishes
+from gateway.model import ReserveSecond, Snapshot, Wishes
 
 LOGGER = logging.getLogger(__name__)
 
@@ -33,10 +34,11 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Report(msgspec.Struct, frozen=True, tag="report"):
-    """Fast path → services."""
+    """Fast path → services. ``proof``: seconds of sold reserve that the services have not yet said to have stored."""
 
     snapshot: Snapshot
     tick_lateness_ms: tuple[float, ...] = ()
+    proof: tuple[ReserveSecond, ...] = ()
 
 
 class Order(msgspec.Struct, frozen=True, tag="order"):
@@ -45,7 +47,13 @@ class Order(msgspec.Struct, frozen=True, tag="order"):
     wishes: Wishes
 
 
-type Message = Hello | Report | Order
+class Stored(msgspec.Struct, frozen=True, tag="stored"):
+    """Services → fast path: the proof of reserve is safe up to ``until``."""
+
+    until: datetime
+
+
+type Message = Hello | Report | Order | Stored
 
 
 def _plain(value: Any) -> Any:
@@ -87,10 +95,15 @@ class FastEnd:
     """The fast path's end: takes orders from the one services process that is connected, and sends it reports."""
 
     def __init__(
-        self, path: Path, on_wishes: Callable[[Wishes], None], on_presence: Callable[[bool], None]
+        self,
+        path: Path,
+        on_wishes: Callable[[Wishes], None],
+        on_presence: Callable[[bool], None],
+        on_stored: Callable[[datetime], None] = lambda until: None,
     ) -> None:
         self._path = path
         self._on_wishes = on_wishes
+        self._on_stored = on_stored
         self._on_presence = on_presence
         self._writer: asyncio.StreamWriter | None = None
 
@@ -131,6 +144,8 @@ class FastEnd:
                 message = await _read(reader)
                 if isinstance(message, Order):
                     self._on_wishes(message.wishes)
+                elif isinstance(message, Stored):
+                    self._on_stored(message.until)
         except Unreachable:
             pass
         except Malformed as error:
@@ -156,6 +171,10 @@ class ServiceEnd:
             await self._writer.drain()
         except ConnectionError as error:
             raise Unreachable(f"link: {error}") from None
+
+    def stored(self, until: datetime) -> None:
+        """Tell that the proof of reserve is safe up to ``until``; when that is lost, it is only sent again."""
+        self._writer.write(encode(Stored(until)))
 
     async def reports(self) -> AsyncIterator[Report]:
         """Yield reports until the fast path is gone: then raises Unreachable."""

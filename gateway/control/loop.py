@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from gateway.config import ControlTables
 from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
+from gateway.control.frequency.reserve import stored
 from gateway.control.memory import advance, recalled, to_remember
 from gateway.control.vehicles import judged
 from gateway.faults import FaultCode
-from gateway.model import Decision, DeviceId, Reason, Remembered, Rung, Setpoint, Snapshot
+from gateway.model import Decision, DeviceId, Reason, Remembered, ReserveSecond, Rung, Setpoint, Snapshot
 from gateway.state import SiteState
 
 LOGGER = logging.getLogger(__name__)
@@ -30,7 +32,13 @@ EARLY_GAP_S = 0.005
 OVERRUN_HOLD_S = 60.0
 SETTLE_S = 5.0
 """After the start a silent meter is not yet a fault."""
-OWN_FAULTS = (FaultCode.RULE_FAILED, FaultCode.LIMITS_CONFLICT, FaultCode.GRID_METER_STALE)
+METER_FAULTS = (FaultCode.METER_SIGN_FLIPPED, FaultCode.METER_IMPLAUSIBLE, FaultCode.METER_FROZEN)
+OWN_FAULTS = (
+    FaultCode.RULE_FAILED,
+    FaultCode.LIMITS_CONFLICT,
+    FaultCode.GRID_METER_STALE,
+    *METER_FAULTS,
+)
 
 
 class Actuator(Protocol):
@@ -84,7 +92,7 @@ class Loop:
         else:
             self._state.decide(_observed(d) for d in outcome.decisions)
             failed = self._let_go(now)
-        self._report({**outcome.faults, **failed}, now)
+        self._report({**self._unsilenced(outcome.faults), **failed}, now)
         self._tell_doubts()
 
     def snapshot(self, now: float) -> Snapshot:
@@ -94,6 +102,14 @@ class Loop:
     def remembered(self) -> Remembered:
         """Return what must survive a restart."""
         return to_remember(self._memory)
+
+    def proof(self) -> tuple[ReserveSecond, ...]:
+        """Return the seconds of sold reserve that are not known to be stored, oldest first."""
+        return self._memory.sold.seconds
+
+    def proof_stored(self, until: datetime) -> None:
+        """Forget the seconds up to ``until``."""
+        self._memory = replace(self._memory, sold=stored(self._memory.sold, until))
 
     def _admitted(self, outcome: Outcome, snapshot: Snapshot, elapsed_s: float) -> dict[DeviceId, Setpoint]:
         return {
@@ -116,6 +132,17 @@ class Loop:
                 self._explain(error)
                 failed[FaultCode.RULE_FAILED] = f"{device}: {error!r}"
         return failed
+
+    def _unsilenced(self, found: Mapping[FaultCode, str]) -> Mapping[FaultCode, str]:
+        """A meter that is not believed is taken for silent, but its fault is another, and a mere doubt is none."""
+        watch = self._memory.watch
+        if watch.believed:
+            return found
+        told = dict(found)
+        told.pop(FaultCode.GRID_METER_STALE, None)
+        if watch.code is not None:
+            told[watch.code] = watch.detail
+        return told
 
     def _tell_doubts(self) -> None:
         for device, car in self._memory.cars.items():

@@ -20,7 +20,9 @@ from gateway.api.server import ApiServer
 from gateway.config import SiteConfig
 from gateway.demand_response.room import DemandResponse
 from gateway.faults import Malformed, Unreachable
+from gateway.ledger import reserve_proof
 from gateway.ledger.journal import Journal
+from gateway.ledger.reserve_proof import ReserveProof
 from gateway.model import MeterRole, OwnerSettings, Snapshot
 from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Planner, Prices
@@ -52,6 +54,7 @@ class Services:
         faults = FaultBoard()
         self._prices = Prices(config.prices)
         self._journal = Journal(folder / "journal.sqlite", faults)
+        self._proof = ReserveProof(folder / reserve_proof.FILE, faults)
         self._calls = self._demand_response(folder)
         store = OwnerStore(folder / "owner.json")
         self._site = ServicesSite(config, store, self._prices, self._journal, self._calls, faults)
@@ -76,6 +79,7 @@ class Services:
                     tasks.create_task(self._calls.run())
         finally:
             self._journal.close()
+            self._proof.close()
             if self._calls is not None:
                 self._calls.close()
 
@@ -115,6 +119,8 @@ class Services:
         async for report in end.reports():
             self._lateness_ms.extend(report.tick_lateness_ms)
             self._site.take(report)
+            if (until := self._proof.take(report.proof, report.snapshot.at)) is not None:
+                end.stored(until)
 
     async def _tell_lateness(self) -> None:
         """Keep the percentiles of the control tick's lateness in a file, for `scripts/bench` and for operators."""

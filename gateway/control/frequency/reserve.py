@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import inf
 
 from gateway.config import ControlTables
@@ -100,9 +101,9 @@ def follow(before: Reserve, snapshot: Snapshot, tables: ControlTables) -> Reserv
     return _witnessed(reserve, snapshot)
 
 
-def kept(reserve: Reserve, until: float) -> Reserve:
-    """Forget the seconds up to UTC timestamp ``until``: somebody has stored them."""
-    return replace(reserve, seconds=tuple(s for s in reserve.seconds if s.utc.timestamp() > until))
+def stored(reserve: Reserve, until: datetime) -> Reserve:
+    """Forget the seconds up to ``until``: somebody has stored them."""
+    return replace(reserve, seconds=tuple(s for s in reserve.seconds if s.utc > until))
 
 
 def _waiting(before: Reserve, snapshot: Snapshot, tables: ControlTables) -> Reserve:
