@@ -23,6 +23,7 @@ from gateway.model import (
 DRIVERS: dict[str, str] = {
     "meter.eastron_sdm630": "gateway.devices.meter:ModbusMeter",
     "meter.sunspec": "gateway.devices.meter:SunSpecMeter",
+    "meter.frequency": "gateway.devices.frequency_meter:FrequencyMeter",
     "storage.sunspec": "gateway.devices.storage.sunspec:SunSpecStorage",
     "evse.chademo": "gateway.devices.chademo.evse:ChademoEvse",
     "evse.quasar": "gateway.devices.quasar:Quasar",

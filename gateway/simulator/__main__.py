@@ -111,6 +111,11 @@ def _add_options(add: Callable[..., object]) -> None:
     )
     add("--charger-phase", type=int, choices=(1, 2, 3), default=1, help="phase of the charger (default 1)")
     add("--battery-phase", type=int, choices=(1, 2, 3), default=2, help="phase of the battery (default 2)")
+    add(
+        "--frequency-meter",
+        action="store_true",
+        help="with a meter for frequency alone, fit for frequency reserve",
+    )
     add("--api-port", type=int, default=18443, help="where site.toml lets the gateway listen (default 18443)")
     add("--utility-port", type=int, default=18444, help="the same for the utility (default 18444)")
 
@@ -193,6 +198,8 @@ async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Na
         units |= {"converter": wired.converter, "pilot_io": wired.pilot_io}
     elif isinstance(wired.wall, Registers):
         units["charger"] = wired.wall
+    if options.frequency_meter:
+        units["frequency_meter"] = wired.frequency_meter
     endpoints: dict[str, Any] = {}
     base = options.port_base
 
@@ -222,7 +229,7 @@ def _write_files(options: argparse.Namespace, now: datetime, endpoints: dict[str
     prices = folder / "prices.csv"
     prices.write_text(price_table(options.season, now), encoding="utf-8")
     endpoints |= {"prices": str(prices), "utility": None}
-    devices = ("grid_meter", "pv_meter", "battery", "converter", "pilot_io", "charger")
+    devices = ("grid_meter", "pv_meter", "battery", "converter", "pilot_io", "charger", "frequency_meter")
     addresses = {
         name: (endpoints[name]["host"], endpoints[name]["port"]) for name in devices if name in endpoints
     }

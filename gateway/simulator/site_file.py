@@ -17,6 +17,7 @@ class SitePorts:
     converter: Address | None = None
     pilot_io: Address | None = None
     charger: Address | None = None
+    frequency_meter: Address | None = None
 
 
 _TEMPLATE = """\
@@ -82,6 +83,17 @@ can_channel = "can1"
 polls = true
 """
 
+_FREQUENCY = """
+[devices.frequency]
+driver = "meter.frequency"
+name = "Frequency meter"
+{frequency_meter}
+register = 19050
+update_s = 0.1
+resolution_hz = 0.0001
+accuracy_hz = 0.002
+"""
+
 _ECHONET = """\
 bounded = true
 listen = "127.0.0.1"
@@ -113,7 +125,8 @@ def site_toml(
     def modbus(address: Address | None) -> str:
         return f"{at(address)}\nunit = 1" if address else ""
 
-    template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n") + _CAR
+    extra = _CAR + (_FREQUENCY if ports.frequency_meter else "")
+    template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n") + extra
     return template.format(
         charger=charger,
         wall=at(ports.charger) if charger == "echonet" else modbus(ports.charger),
@@ -125,6 +138,7 @@ def site_toml(
         battery=modbus(ports.battery),
         converter=modbus(ports.converter),
         pilot_io=modbus(ports.pilot_io),
+        frequency_meter=modbus(ports.frequency_meter),
         battery_phase=battery_phase,
         charger_phase=charger_phase,
     )

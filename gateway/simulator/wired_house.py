@@ -5,6 +5,7 @@ from gateway.simulator.can_mishaps import CanMishaps
 from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
 from gateway.simulator.ev_can import EvCan
 from gateway.simulator.ev_can_car import BREEDS, CarNow, Session
+from gateway.simulator.frequency_meter import FREQUENCY_PERIOD_S, FrequencyMeter
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
 from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
@@ -15,6 +16,7 @@ from gateway.simulator.wall_units import WallUnit
 PHYSICS_S = 0.02
 _SLOTS_PER_PHYSICS = round(PHYSICS_S / SLOT_S)
 _SLOTS_PER_MEASUREMENT = round(METER_PERIOD_S / SLOT_S)
+_SLOTS_PER_FREQUENCY = round(FREQUENCY_PERIOD_S / SLOT_S)
 
 
 class WiredHouse:
@@ -37,6 +39,7 @@ class WiredHouse:
         self.referee = Referee()
         self.grid_meter = GridMeter(house)
         self.pv_meter = PvMeter(house)
+        self.frequency_meter = FrequencyMeter(house)
         self.battery = BatteryRegisters(house.battery, wiring.battery)
         self.converter = ConverterRegisters(house.converter)
         self.pilot_io = PilotRegisters(self.pilot)
@@ -53,6 +56,8 @@ class WiredHouse:
         self._ticks += 1
         if self._ticks % _SLOTS_PER_PHYSICS == 0:
             self._step_physics()
+        if self._ticks % _SLOTS_PER_FREQUENCY == 0:
+            self.frequency_meter.refresh()
         if self._ticks % _SLOTS_PER_MEASUREMENT == 0:
             self.grid_meter.refresh()
             self.pv_meter.refresh()

@@ -24,6 +24,8 @@ def table_of(driver, port, folder):
     """Return the smallest table of ``driver`` with everything on one port of this machine."""
     here = {"host": "127.0.0.1", "port": port}
     match driver.split("."):
+        case ["meter", "frequency"]:
+            return {"name": "Meter", **here, "register": 19050}
         case ["meter", _]:
             return {"name": "Meter", "role": "grid", **here}
         case ["storage", _]:
