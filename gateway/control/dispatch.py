@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config import ControlTables
+from gateway.control import backup
 from gateway.control.balance import Balance
 from gateway.control.ladder import Bid, climb, sample_of, soc_pct
 from gateway.control.sharing import share
-from gateway.control.site_limits import Fitted, blind_limits, fit, group_limits
+from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
     ZERO,
+    BackupPhase,
     Decision,
     DeviceId,
     DeviceKind,
@@ -49,7 +51,10 @@ def dispatch(snapshot: Snapshot, tables: ControlTables, balance: Balance | None)
             found[FaultCode.RULE_FAILED] = failure
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
     actuators = {d: snapshot.devices[d] for d in bids}
-    if balance is None:
+    limits: tuple[GroupLimit, ...] = ()
+    if snapshot.control.backup.phase is not BackupPhase.GRID:
+        pass  # there is no connection to keep within its limits
+    elif balance is None:
         limits = blind_limits(tables.grid, actuators, windows)
         found[FaultCode.GRID_METER_STALE] = "no fresh sample of the grid meter"
     else:
@@ -60,7 +65,9 @@ def dispatch(snapshot: Snapshot, tables: ControlTables, balance: Balance | None)
     fitted = fit(admitted, {d: b.interval for d, b in bids.items()}, limits)
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
-    return Outcome(tuple(_decision(b, snapshot, wanted[d], fitted) for d, b in bids.items()), found)
+    found |= backup.faults(snapshot)
+    decisions = (_decision(b, snapshot, wanted[d], fitted) for d, b in bids.items())
+    return Outcome((*decisions, *backup.switched(snapshot)), found)
 
 
 def at_rest(snapshot: Snapshot, failure: str) -> Outcome:
@@ -70,7 +77,7 @@ def at_rest(snapshot: Snapshot, failure: str) -> Outcome:
         Decision(d, snapshot.at, snapshot.utc, 0.0, 0.0, ZERO, why, limited_by=why, engage=False)
         for d in (*snapshot.storages, *snapshot.evses)
     )
-    return Outcome(tuple(decisions), {FaultCode.RULE_FAILED: failure})
+    return Outcome((*decisions, *backup.switched(snapshot)), {FaultCode.RULE_FAILED: failure})
 
 
 def _site_target(

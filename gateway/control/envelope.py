@@ -9,6 +9,7 @@ from dataclasses import replace
 from gateway.config import GridTable
 from gateway.faults import FaultCode
 from gateway.model import (
+    BackupPhase,
     Decision,
     DeviceId,
     EvseSample,
@@ -72,11 +73,18 @@ def _hard_interval(device: DeviceId, snapshot: Snapshot) -> tuple[Interval, str]
     unproven = any(f.device == device and f.code == FaultCode.FAIL_SAFE_UNPROVEN for f in snapshot.faults)
     if not low <= high:
         return Interval(0.0, 0.0), "device_limit"
-    if soc is None or not soc > HARD_FLOOR_SOC_PCT or unproven or snapshot.grid() is None:
+    blind = snapshot.grid() is None and not _islanded(snapshot)
+    if soc is None or not soc > HARD_FLOOR_SOC_PCT or unproven or blind:
         low, why = 0.0, "discharge_refused"
     if soc is not None and not soc < HARD_CEILING_SOC_PCT:
         high, why = 0.0, "full"
     return Interval(min(low, 0.0), max(high, 0.0)), why
+
+
+def _islanded(snapshot: Snapshot) -> bool:
+    """Tell whether there is no grid to be metered: control says so, and so does an inverter that forms the house's own."""
+    carried = snapshot.control.backup.phase in (BackupPhase.ISLANDED, BackupPhase.RESERVE)
+    return carried and any(s is not None and s.islanded for s in snapshot.storages.values())
 
 
 def _ramp(before_w: float, wanted_w: float, step_w: float) -> float:

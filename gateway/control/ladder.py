@@ -6,6 +6,7 @@ A wish of a higher rung is never replaced by a lower one; an interval only ever 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.control.backup import binds, without_grid
 from gateway.control.frequency.rung import frequency
 from gateway.faults import FAULTS, FaultCode, Response
 from gateway.model import (
@@ -123,6 +124,8 @@ def owner_stop(bid: Bid, snapshot: Snapshot) -> Bid:
 
 def reserve(bid: Bid, snapshot: Snapshot) -> Bid:
     """The owner's floor: no discharge below it, and a car below it is charged at once."""
+    if binds(bid.device, snapshot):
+        return bid
     settings = snapshot.wishes.owner.of(bid.device)
     if not settings.discharge_allowed:
         bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "discharge_not_allowed"))
@@ -211,6 +214,7 @@ RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
     capability,
     faults,
     owner_stop,
+    without_grid,
     reserve,
     frequency,
     shed,
@@ -218,7 +222,7 @@ RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
     plan_slot,
     target,
 )
-"""Highest first. The site's own limits rank between ``owner_stop`` and ``reserve``; dispatch fits them at the end, so
+"""Highest first. The site's own limits rank between ``owner_stop`` and ``without_grid``; dispatch fits them at the end, so
 that they stand, but inside these intervals, so that no call can take a device below the owner's floor."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import demand_peak, excursions, plausibility, urgency
+from gateway.control import backup, demand_peak, excursions, plausibility, urgency
 from gateway.control.balance import Balance, update
 from gateway.control.frequency import reserve
 from gateway.control.vehicles import Followed, follow, judged
@@ -23,6 +23,7 @@ class Memory:
     needs: urgency.Needs = field(default_factory=urgency.Needs)
     sold: reserve.Reserve = field(default_factory=reserve.Reserve)
     watch: plausibility.Watch = field(default_factory=plausibility.Watch)
+    outage: backup.Backup = field(default_factory=backup.Backup)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -34,6 +35,7 @@ def recalled(remembered: Remembered) -> Memory:
         status=status,
         exports=excursions.recalled(remembered.excursions, remembered.as_of),
         demand=demand_peak.Demand(remembered.peak),
+        outage=backup.recalled(remembered.backup_phase),
     )
 
 
@@ -55,6 +57,7 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)
+    outage = backup.follow(memory.outage, seen, tables)
     sold = reserve.follow(memory.sold, seen, tables)
     status = replace(
         memory.status,
@@ -62,5 +65,8 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         peak=demand.peak,
         urgencies=needs.urgencies,
         reserve=sold.status,
+        backup=outage.status,
     )
-    return Memory(cars, balance, status, exports, demand, needs, sold, watch), replace(seen, control=status)
+    return Memory(cars, balance, status, exports, demand, needs, sold, watch, outage), replace(
+        seen, control=status
+    )
