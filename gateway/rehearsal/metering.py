@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, MeterRole, MeterSample
+from gateway.model import DeviceId, DeviceInfo, DeviceKind, FrequencyProfile, MeterRole, MeterSample
 
 type Phases = tuple[float, float, float]
 
@@ -29,6 +29,7 @@ class MeterModel:
     silent: bool = False
     frozen: bool = False
     factor: float = 1.0
+    frequency: FrequencyProfile | None = None
     _looked_at: float = -1e9
     _on_the_way: deque[tuple[float, Phases, float]] = field(default_factory=deque)
     _shown: tuple[Phases, float] = ((0.0, 0.0, 0.0), 50.0)
@@ -37,7 +38,15 @@ class MeterModel:
     def info(self) -> DeviceInfo:
         """Return its identity."""
         age_s = self.max_age_s if self.max_age_s is not None else max(3.0, 3 * self.period_s)
-        return DeviceInfo(self.id, DeviceKind.METER, self.id, "rehearsal", self.role, max_age_s=age_s)
+        return DeviceInfo(
+            self.id,
+            DeviceKind.METER,
+            self.id,
+            "rehearsal",
+            self.role,
+            max_age_s=age_s,
+            frequency=self.frequency,
+        )
 
     def look(self, now: float, phase_w: Phases, frequency_hz: float, chance: Random) -> None:
         """Take note of the phase powers when the period is over."""
