@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.simulator.control_port import ControlConnection
+from gateway.simulator.control_port import DEEDS, ControlConnection
 from gateway.simulator.echonet_unit import EchonetPort, EchonetUnit
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_models import MODELS
@@ -213,7 +213,7 @@ async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Na
     for name, unit in units.items():
         await listen(name, lambda unit=unit: ModbusConnection(unit))  # type: ignore[misc]
         endpoints[name]["unit"] = unit.unit_id
-    await listen("control", lambda: ControlConnection(wired))
+    await listen("control", lambda: ControlConnection(wired, DEEDS))
     if isinstance(wired.wall, EchonetUnit):
         v2h = wired.wall
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(

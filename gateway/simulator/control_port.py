@@ -303,24 +303,28 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
 }
 
 
-def carry_out(wired: WiredHouse, line: bytes) -> dict[str, Any]:
+def carry_out[Site](
+    site: Site, line: bytes, deeds: Mapping[str, Callable[[Site, Request], dict[str, Any] | None]]
+) -> dict[str, Any]:
     """Do what ``line`` asks; return the answer, with ``ok`` false and a reason when it cannot be done."""
     try:
         request = json.loads(line)
-        deed = DEEDS[request["do"]]
+        deed = deeds[request["do"]]
     except ValueError, KeyError, TypeError:
-        return {"ok": False, "error": f'write {{"do": NAME}} with one of: {", ".join(DEEDS)}'}
+        return {"ok": False, "error": f'write {{"do": NAME}} with one of: {", ".join(deeds)}'}
     try:
-        return {"ok": True, **(deed(wired, request) or {})}
+        return {"ok": True, **(deed(site, request) or {})}
     except (KeyError, TypeError, ValueError) as error:
         return {"ok": False, "error": f"{request['do']}: {error!r}"}
 
 
-class ControlConnection(asyncio.Protocol):
-    """One client of the fault port."""
+class ControlConnection[Site](asyncio.Protocol):
+    """One client of the fault port of a site, which knows ``deeds``."""
 
-    def __init__(self, wired: WiredHouse) -> None:
-        self._wired = wired
+    def __init__(
+        self, site: Site, deeds: Mapping[str, Callable[[Site, Request], dict[str, Any] | None]]
+    ) -> None:
+        self._site, self._deeds = site, deeds
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -336,7 +340,7 @@ class ControlConnection(asyncio.Protocol):
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = bytearray(rest)
         for line in lines:
-            answer = carry_out(self._wired, bytes(line))
+            answer = carry_out(self._site, bytes(line), self._deeds)
             self._transport.write(json.dumps(answer).encode() + b"\n")
         if len(self._buffer) > _LONGEST_LINE:
             self._transport.close()

@@ -4,6 +4,7 @@ import math
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.simulator.house import House, Phases
 from gateway.simulator.modbus_servers import Illegal, Registers, Table, window
@@ -14,10 +15,22 @@ _SDM_REGISTERS = 384
 _SDM_MOST = 80
 
 
-class Meter(Registers, ABC):
+class Metered(Protocol):
+    """What hangs behind the meter of a whole site."""
+
+    phase_v: Phases
+    frequency_hz: float
+    import_wh: float
+    export_wh: float
+
+    def measured(self) -> Phases:
+        """Return the phase powers, with the meter's noise."""
+
+
+class Meter[Site = House](Registers, ABC):
     """A meter that measures every METER_PERIOD_S; the control port may freeze it or make it read wrong."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Site) -> None:
         super().__init__()
         self.frozen = False
         self.scale = 1.0
@@ -32,10 +45,10 @@ class Meter(Registers, ABC):
     def _measure(self) -> None: ...
 
 
-class GridMeter(Meter):
+class GridMeter(Meter[Metered]):
     """Input registers as floats, high word first, import positive; even blocks of at most 80 (modbus.md 5.1)."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Metered) -> None:
         super().__init__(house)
         self._words: Sequence[int] = (0,) * _SDM_REGISTERS
         self._measure()

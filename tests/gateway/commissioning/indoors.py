@@ -28,7 +28,7 @@ from gateway.devices.recording.played_modbus import SILENT, PlayedUnit
 from gateway.devices.recording.virtual_time import run_at_once
 from gateway.devices.recording.wires import WIRES, Wires
 from gateway.simulator.__main__ import HOST, build, parse
-from gateway.simulator.control_port import carry_out
+from gateway.simulator.control_port import DEEDS, carry_out
 from gateway.simulator.leaf_on_can import SLOT_S
 from gateway.simulator.modbus_servers import Illegal, Table, Unit
 from gateway.simulator.site_file import SitePorts, site_toml
@@ -144,7 +144,7 @@ class Indoors:
 
     async def do(self, deed: str, **more: Any) -> dict[str, Any]:
         """Ask the control port."""
-        answer = carry_out(self.wired, json.dumps({"do": deed, **more}).encode())
+        answer = carry_out(self.wired, json.dumps({"do": deed, **more}).encode(), DEEDS)
         assert answer["ok"], answer
         return answer
 

@@ -11,7 +11,7 @@ from gateway.simulator.modbus_servers import Table
 @pytest.fixture
 def do(wired):
     def ask(**request):
-        return carry_out(wired, json.dumps(request).encode())
+        return carry_out(wired, json.dumps(request).encode(), DEEDS)
 
     return ask
 
@@ -104,7 +104,7 @@ def test_an_absurd_sun_does_not_break_the_meters(do, live, wired):
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_and_changes_nothing(wired, live, line):
-    answer = carry_out(wired, line)
+    answer = carry_out(wired, line, DEEDS)
     assert not answer["ok"]
     assert answer["error"]
     assert wired.house.overrides.load_w is None

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.simulator.bidipro_registers import BidiproRegisters
-from gateway.simulator.control_port import carry_out
+from gateway.simulator.control_port import DEEDS, carry_out
 from gateway.simulator.house import Wiring
 from gateway.simulator.leaf_pack import LeafPack
 from gateway.simulator.modbus_servers import Illegal, Table, answer
@@ -272,7 +272,7 @@ def walled(house, request):
 
 
 def do(wired, **request):
-    return carry_out(wired, json.dumps(request).encode())
+    return carry_out(wired, json.dumps(request).encode(), DEEDS)
 
 
 @pytest.mark.parametrize(
