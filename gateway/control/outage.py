@@ -148,7 +148,7 @@ def able(snapshot: Snapshot) -> dict[DeviceId, StorageSample]:
     return {
         d: s
         for d, s in snapshot.storages.items()
-        if s is not None and (s.islanded is not None or snapshot.devices[d].islands)
+        if s is not None and (s.islanded or snapshot.devices[d].islands)
     }
 
 

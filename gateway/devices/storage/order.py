@@ -48,9 +48,12 @@ def next_step(
 
 
 def differs(sample: StorageSample) -> bool:
-    """Tell whether the measured power is not what was ordered; near full or empty a battery may rightly do less."""
+    """Tell whether the measured power is not what was ordered; near full or empty a battery may rightly do less.
+
+    An inverter that forms the house's own grid gives what the house draws, whatever was ordered.
+    """
     applied_w = sample.applied_w
-    if applied_w is None:
+    if applied_w is None or sample.islanded:
         return False
     if applied_w > 0 and sample.soc_pct >= FULL_SOC_PCT:
         return False

@@ -13,6 +13,12 @@ CHARGE_RATINGS = ("WChaRteMax", "WChaRteMaxRtg", "WMax", "WMaxRtg")
 DISCHARGE_RATINGS = ("WDisChaRteMax", "WDisChaRteMaxRtg", "WMax", "WMaxRtg")
 POWER_MARGIN_W = 500.0
 STORAGE_ERROR = 2
+FORMS_GRID = 0b10
+"""701.DERMode, bit 1."""
+CONNECTED = 1
+"""701.ConnSt."""
+ISLANDS = 0b1110
+"""702.IntIslandCatRtg: able to island, to start black, to keep the frequency."""
 STATES: Mapping[Value, StorageState] = {
     0: StorageState.OFF,
     3: StorageState.RUNNING,
@@ -27,6 +33,19 @@ def ratings(capacity: Values, max_charge_w: float | None, max_discharge_w: float
     return Interval(
         -_limit(capacity, DISCHARGE_RATINGS, max_discharge_w), _limit(capacity, CHARGE_RATINGS, max_charge_w)
     )
+
+
+def islands(capacity: Values) -> bool:
+    """Tell whether an inverter says of itself, in 702, that it can carry a house without grid."""
+    return bool(int(number(capacity, "IntIslandCatRtg") or 0) & ISLANDS)
+
+
+def islanded(ac: Values) -> bool | None:
+    """Tell whether it carries the house alone: grid-forming and off the grid. None while it does neither, or does not tell."""
+    connected, mode = number(ac, "ConnSt"), number(ac, "DERMode")
+    if mode is not None and int(mode) & FORMS_GRID and connected != CONNECTED:
+        return True
+    return False if connected == CONNECTED else None
 
 
 def sample_of(
@@ -56,6 +75,7 @@ def sample_of(
         charged_wh=number(ac, "TotWhAbs"),
         discharged_wh=number(ac, "TotWhInj"),
         applied_w=applied_w,
+        islanded=islanded(ac),
     )
 
 

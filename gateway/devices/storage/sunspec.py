@@ -17,8 +17,8 @@ from gateway.devices.clock import monotonic
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.storage.order import Standing, Step, differs, next_step
-from gateway.devices.storage.readings import ratings, sample_of
-from gateway.devices.storage.wset import PowerOrder
+from gateway.devices.storage.readings import islands, ratings, sample_of
+from gateway.devices.storage.wset import ENABLED, PowerOrder
 from gateway.devices.sunspec import REGISTERS_PER_READ, SunSpecMap, Values, number, text
 from gateway.faults import ConfigError, FaultCode, Malformed, Refused, Theirs
 from gateway.model import (
@@ -48,6 +48,7 @@ class Options:
     """A battery's table in site.toml. Limits narrow what the device tells, or stand in for what it does not tell.
 
     ``revert_proven = false`` for a device that is known to go on after its timer: it is then never discharged.
+    ``islands``: it carries the house when the grid is lost; by default as the device says.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Options:
     max_discharge_w: float | None = None
     capacity_wh: float | None = None
     revert_proven: bool = True
+    islands: bool | None = None
 
     def check(self, where: str) -> None:
         """Refuse what no battery can have."""
@@ -104,6 +106,7 @@ class SunSpecStorage:
             phases=options.phases,
             rated=ratings({}, options.max_charge_w, options.max_discharge_w),
             capacity_wh=options.capacity_wh,
+            islands=bool(options.islands),
             max_age_s=max(3.0, 3 * options.poll_s),
         )
         self.card = card(options.lease_s, reverts=options.revert_proven)
@@ -111,6 +114,8 @@ class SunSpecStorage:
         self._map = SunSpecMap(self._bus)
         self._order = PowerOrder(self._map, options.lease_s)
         self._setpoint: Setpoint | None = None
+        self._again = False
+        self._alone = False
         self._newer = asyncio.Event()
         self._standing: Standing | None = None
         self._ended = asyncio.Event()
@@ -128,6 +133,7 @@ class SunSpecStorage:
     def apply(self, setpoint: Setpoint) -> None:
         """Take the newest setpoint; the writing task wakes at once."""
         if not self._released:
+            self._again |= setpoint.engage and self._setpoint is not None and not self._setpoint.engage
             self._setpoint = setpoint
             self._newer.set()
 
@@ -165,6 +171,7 @@ class SunSpecStorage:
             version=text(told, "Vr"),
             rated=ratings(capacity, self._options.max_charge_w, self._options.max_discharge_w),
             capacity_wh=self._options.capacity_wh or number(pack, "WHRtg"),
+            islands=islands(capacity) if self._options.islands is None else self._options.islands,
         )
         sink.identity(self.info)
 
@@ -194,6 +201,7 @@ class SunSpecStorage:
             except Malformed as error:
                 self._judge(sink, FaultCode.IMPLAUSIBLE_READING, self._soc.doubt or str(error))
             else:
+                self._alone = self.info.islands and sample.islanded is None
                 sink.sample(sample)
                 self._report(sink, sample, ac)
             due = max(due + self._options.poll_s, clock())
@@ -222,6 +230,8 @@ class SunSpecStorage:
         """Write, renew and end the order as ``next_step`` says; after a refusal, a pause."""
         while True:
             self._newer.clear()
+            if self._again:
+                await self._start_again()
             wanted = self._setpoint
             power_w = self._admitted_w(wanted)
             step, until = next_step(monotonic(), wanted, power_w, self._standing, self._options.lease_s)
@@ -233,6 +243,16 @@ class SunSpecStorage:
                 await self._try_timer(sink)
             else:
                 await self._write(sink, step, power_w)
+
+    async def _start_again(self) -> None:
+        """Ask an inverter that let go of everything once more to enter service; one that was forbidden to is left alone."""
+        self._again = False
+        if not self._alone or self._map.first(703) is None:
+            return
+        with contextlib.suppress(Refused):
+            if (await self._map.read(703)).get("ES") == ENABLED:
+                LOGGER.info("%s: asked to carry the house again", self.info.id)
+                await self._map.write(703, {"ES": ENABLED})
 
     async def _write(self, sink: Sink, step: Step, power_w: float) -> None:
         unsure, leased = Standing(None, monotonic()), True
