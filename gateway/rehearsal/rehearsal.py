@@ -1,14 +1,15 @@
 """The clock, the physics of the connection, and the loop between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from typing import Protocol
 
 from gateway.config import ControlTables
 from gateway.control.loop import Loop
-from gateway.model import MeterRole, OwnerSettings, Remembered, Wishes
+from gateway.model import DeviceId, MeterRole, OwnerSettings, Remembered, Wishes
 from gateway.rehearsal.metering import MeterModel
 from gateway.rehearsal.plant import Plant
 from gateway.rehearsal.score import Score
@@ -17,6 +18,16 @@ from gateway.state import SiteState
 
 type Phases = tuple[float, float, float]
 type Load = Callable[[float], float | Phases]
+
+
+class Brain(Protocol):
+    """What decides: the control loop, or another strategy that is to be compared with it."""
+
+    def tick(self, now: float) -> None:
+        """Decide on what the state tells, and apply to the plants."""
+
+
+type MakeBrain = Callable[[SiteState, ControlTables, Mapping[DeviceId, Plant], Callable[[], float]], Brain]
 
 START = datetime(2026, 3, 20, 6, 0, tzinfo=UTC)
 BEGIN_S = 1000.0
@@ -29,8 +40,8 @@ class Rehearsal:
 
     ``load`` and ``pv`` are functions of the second since the start: W in all (spread over the phases) or per phase; ``pv`` is
     a positive magnitude and has a meter of its own. The loop ticks every ``tick_s`` and on each fresh grid sample. With
-    ``keep`` False no trace is kept, for long runs. ``state``, ``loop``, ``plants`` and the meters may be read and changed
-    between runs and by ``at``.
+    ``keep`` False no trace is kept, for long runs. ``brain`` makes another strategy that decides instead. ``state``,
+    ``loop``, ``plants`` and the meters may be read and changed between runs and by ``at``.
     """
 
     def __init__(
@@ -50,6 +61,7 @@ class Rehearsal:
         tick_s: float = 0.1,
         keep: bool = True,
         remembered: Remembered | None = None,
+        brain: MakeBrain | None = None,
     ) -> None:
         self.tables = tables
         self.plants = {p.id: p for p in plants}
@@ -75,6 +87,9 @@ class Rehearsal:
         self.state = SiteState(infos, lambda: self.utc)
         self.state.wishes = wishes or Wishes(OwnerSettings(control_on=True))
         self.loop = Loop(self.state, tables, self.plants, monotonic=lambda: self.now, remembered=remembered)
+        self._brain: Brain = self.loop
+        if brain:
+            self._brain = brain(self.state, tables, self.plants, lambda: self.now)
 
     @property
     def second(self) -> float:
@@ -110,6 +125,7 @@ class Rehearsal:
             monotonic=lambda: self.now,
             remembered=self.loop.remembered(),
         )
+        self._brain = self.loop
 
     def _step(self) -> None:
         self._steps += 1
@@ -124,7 +140,7 @@ class Rehearsal:
                 self._tick_at += self._tick_s
             self.state.fresh_grid.clear()
             self.ticks += 1
-            self.loop.tick(self.now)
+            self._brain.tick(self.now)
         if self._keep:
             self.trace.note(
                 self.second,
