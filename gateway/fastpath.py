@@ -108,7 +108,7 @@ def _check_wiring(info: DeviceInfo, phases: int) -> None:
             f"devices.{info.id}.poll_s: too slow to notice a silent grid meter in time; "
             f"write {OLDEST_GRID_SAMPLE_S / 3:g} or less"
         )
-    if info.kind.steered and not wired <= site:
+    if info.kind.acts and not wired <= site:
         raise ConfigError(
             f"devices.{info.id}.phases: {sorted(wired)}, but [grid] has phases = {phases}; write {sorted(site)}"
         )
@@ -130,7 +130,7 @@ class FastPath:
         self._config = config
         self._tap = tap or tap_of(config)
         self._devices = devices
-        self._actuators = {i: cast(Actuator, d) for i, d in devices.items() if d.info.kind.steered}
+        self._actuators = {i: cast(Actuator, d) for i, d in devices.items() if d.info.kind.acts}
         self._state = SiteState(d.info for d in devices.values())
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)

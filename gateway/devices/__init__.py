@@ -15,6 +15,7 @@ from gateway.model import (
     EvSample,
     EvseSample,
     FailSafeCard,
+    LoadSample,
     MeterSample,
     Setpoint,
     StorageSample,
@@ -29,6 +30,7 @@ DRIVERS: dict[str, str] = {
     "evse.quasar": "gateway.devices.quasar:Quasar",
     "evse.bidipro": "gateway.devices.bidipro:Bidipro",
     "evse.echonet": "gateway.devices.echonet.evse:EchonetEvse",
+    "load.modbus_relay": "gateway.devices.load.modbus_relay:ModbusRelay",
     "vehicle.leaf": "gateway.devices.leaf.vehicle:Leaf",
 }
 
@@ -36,7 +38,7 @@ DRIVERS: dict[str, str] = {
 class Sink(Protocol):
     """One device's slot in the process image; each call replaces what was there."""
 
-    def sample(self, sample: MeterSample | StorageSample | EvseSample | EvSample) -> None:
+    def sample(self, sample: MeterSample | StorageSample | EvseSample | EvSample | LoadSample) -> None:
         """Publish the newest sample."""
 
     def identity(self, info: DeviceInfo) -> None:

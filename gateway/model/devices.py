@@ -16,8 +16,13 @@ class DeviceKind(StrEnum):
 
     @property
     def steered(self) -> bool:
-        """Takes setpoints."""
+        """Takes a power as its setpoint."""
         return self in {DeviceKind.STORAGE, DeviceKind.EVSE}
+
+    @property
+    def acts(self) -> bool:
+        """Takes setpoints: a power, or of a load only whether it is held off."""
+        return self.steered or self is DeviceKind.LOAD
 
 
 class MeterRole(StrEnum):

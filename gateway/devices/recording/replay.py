@@ -120,7 +120,7 @@ class _Stage:
         WIRES.set(self._wires)
         for name, (driver, table) in self._cast.devices.items():
             device = self._devices[name] = open_device(name, driver, table)
-            if device.info.kind.steered:
+            if device.info.kind.acts:
                 self._actuators[name] = cast(Actuator, device)
         with _heard(self):
             async with asyncio.TaskGroup() as tasks:

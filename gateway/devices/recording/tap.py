@@ -36,7 +36,7 @@ from gateway.devices.recording.events import (
 )
 from gateway.devices.recording.wires import Wires
 from gateway.faults import FaultCode
-from gateway.model import DeviceInfo, EvSample, EvseSample, MeterSample, Setpoint, StorageSample
+from gateway.model import DeviceInfo, EvSample, EvseSample, LoadSample, MeterSample, Setpoint, StorageSample
 
 SOCKET = "recorder.sock"
 LOOK_S = 1.0
@@ -55,7 +55,7 @@ class TakesSetpoints(Protocol):
         """Take the newest setpoint."""
 
 
-type Sample = MeterSample | StorageSample | EvseSample | EvSample
+type Sample = MeterSample | StorageSample | EvseSample | EvSample | LoadSample
 
 
 class Tap(Wires):

@@ -17,7 +17,7 @@ from tests.gateway.devices.modbus_device import ModbusDevice
 from tests.gateway.devices.slot import Slot
 
 PROMPT_S = 6.0
-ACTUATORS = [name for name in DRIVERS if DeviceKind(name.partition(".")[0]).steered]
+ACTUATORS = [name for name in DRIVERS if DeviceKind(name.partition(".")[0]).acts]
 
 
 def table_of(driver, port, folder):
@@ -39,6 +39,8 @@ def table_of(driver, port, folder):
             return {"name": "Charger", **here, "connector": 1}
         case ["evse", "echonet"]:
             return {"name": "Charger", **here, "listen": "127.0.0.1", "listen_port": 0}
+        case ["load", _]:
+            return {"name": "Boiler", **here, "power_w": 2000, "coil": 0}
         case ["vehicle", _]:
             return {"name": "Leaf", "can_interface": "slcan", "can_channel": str(folder / "no-such-can")}
     raise AssertionError(f"say here which table {driver} needs")
@@ -147,7 +149,7 @@ async def test_an_expired_setpoint_is_never_written(driver, tmp_path):
     elif driver == "evse.echonet":
         wire = UnitOnWire()
     else:
-        wire = ModbusDevice(holding=zeros, inputs=zeros, discrete=zeros)
+        wire = ModbusDevice(holding=zeros, inputs=zeros, discrete=zeros, coils=zeros)
     async with wire:
         device = open_device("it", driver, table_of(driver, wire.port, tmp_path))
         slot = Slot()

@@ -1,0 +1,1 @@
+"""Loads that can be switched off, one file per way of switching."""
