@@ -1,6 +1,6 @@
 """The same hours with the same devices and the same meter, once for each strategy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config import ControlTables, GridTable
