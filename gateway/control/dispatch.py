@@ -115,9 +115,9 @@ def self_consumption_w(bids: Mapping[DeviceId, Bid], balance: Balance) -> float:
 
 
 def _sum(bids: Mapping[DeviceId, Bid], sign: int) -> float:
-    return sum(
-        p for b in bids.values() if b.wish_w is not None and (p := b.interval.clamp(b.wish_w)) * sign > 0
-    )
+    """Sum what bound devices take (``sign`` 1) or give (-1), without those that act apart from the house."""
+    wishes_w = (b.interval.clamp(b.wish_w) for b in bids.values() if b.wish_w is not None and not b.apart)
+    return sum(p for p in wishes_w if p * sign > 0)
 
 
 def _freed(bid: Bid) -> Bid:
