@@ -48,6 +48,7 @@ To do something to the house, send a line to the control port and read one back:
   {"do": "unplug"} {"do": "plug"}     the car's connector
   {"do": "set_load", "w": 6000}       null goes back to the record
   {"do": "meter_silent", "on": true}  the grid meter takes requests and answers none
+  {"do": "grid_lost"} {"do": "grid_back"}  a blackout; with --backup the inverter carries the house
   {"do": "car_sloppy", "refusals": 2} the car's manners, named as for --sloppy; without a name it has good ones
   {"do": "can_noise", "loss": 0.1}    also doubling, reordering, garbling and the seed of it all
 An unknown name is answered with all the names. Ctrl-C ends it.
@@ -116,6 +117,11 @@ def _add_options(add: Callable[..., object]) -> None:
         action="store_true",
         help="with a meter for frequency alone, fit for frequency reserve",
     )
+    add(
+        "--backup",
+        action="store_true",
+        help="with a battery inverter that carries the house when the grid is lost, and two switched loads",
+    )
     add("--api-port", type=int, default=18443, help="where site.toml lets the gateway listen (default 18443)")
     add("--utility-port", type=int, default=18444, help="the same for the utility (default 18444)")
 
@@ -155,6 +161,7 @@ def build(options: argparse.Namespace, now: datetime) -> WiredHouse:
         car=MODELS[options.car],
         car_soc_pct=options.car_soc,
         battery_soc_pct=options.battery_soc,
+        islands=options.backup,
     )
     wall = WALL_UNITS[options.charger]() if options.charger in WALL_UNITS else None
     wired = WiredHouse(house, wiring, wall)
@@ -200,6 +207,8 @@ async def _listen(stack: AsyncExitStack, wired: WiredHouse, options: argparse.Na
         units["charger"] = wired.wall
     if options.frequency_meter:
         units["frequency_meter"] = wired.frequency_meter
+    if options.backup:
+        units["load_io"] = wired.load_io
     endpoints: dict[str, Any] = {}
     base = options.port_base
 
@@ -229,9 +238,11 @@ def _write_files(options: argparse.Namespace, now: datetime, endpoints: dict[str
     prices = folder / "prices.csv"
     prices.write_text(price_table(options.season, now), encoding="utf-8")
     endpoints |= {"prices": str(prices), "utility": None}
-    devices = ("grid_meter", "pv_meter", "battery", "converter", "pilot_io", "charger", "frequency_meter")
+    meters = ("grid_meter", "pv_meter", "frequency_meter")
     addresses = {
-        name: (endpoints[name]["host"], endpoints[name]["port"]) for name in devices if name in endpoints
+        name: (endpoints[name]["host"], endpoints[name]["port"])
+        for name in (*meters, "battery", "converter", "pilot_io", "charger", "load_io")
+        if name in endpoints
     }
     ports = SitePorts(**addresses, api_port=options.api_port, utility_port=options.utility_port)
     site = site_toml(

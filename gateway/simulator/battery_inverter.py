@@ -45,7 +45,14 @@ class BatteryInverter:
 
     def step(self, target_w: float, dt_s: float) -> None:
         """Advance by ``dt_s`` towards ``target_w``."""
-        power_w = self._power.step(target_w, -self.discharge_max_w, self.charge_max_w, dt_s)
+        self._take(self._power.step(target_w, -self.discharge_max_w, self.charge_max_w, dt_s), dt_s)
+
+    def form(self, power_w: float, dt_s: float) -> None:
+        """Advance by ``dt_s`` as the source of the house's own grid, which puts ``power_w`` into it; no target counts."""
+        self._power.cut()
+        self._take(power_w, dt_s)
+
+    def _take(self, power_w: float, dt_s: float) -> None:
         if abs(power_w) < 1.0:
             self.power_w, self.dc_w = STANDBY_W, 0.0
         else:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from gateway.simulator.battery_inverter import CAPACITY_WH, RATED_W, BatteryInverter
 from gateway.simulator.house import House
+from gateway.simulator.mains import Mains
 from gateway.simulator.modbus_servers import Illegal, Registers, Table, window
 from gateway.simulator.sunspec_image import BASE, SunSpecImage, Value
 
 _SINGLE_PHASE, _THREE_PHASES = 0, 2
 _OFF, _RUNNING, _STANDBY = 0, 3, 7
+_FOLLOWS_GRID, _FORMS_GRID = 0b01, 0b10
+_ISLANDS = 0b0110
 _ESS, _DC_ON = 1, 1
 
 _IDENTITY: dict[str, Value] = {
@@ -81,9 +84,10 @@ _DC: dict[str, Value] = {
 class BatteryRegisters(Registers):
     """704.WSet with its reversion timer drives the inverter; ``reverts`` off is a device whose timer does nothing."""
 
-    def __init__(self, battery: BatteryInverter, phases: tuple[int, ...]) -> None:
+    def __init__(self, battery: BatteryInverter, phases: tuple[int, ...], mains: Mains) -> None:
         super().__init__()
         self.reverts = True
+        self._mains = mains
         self._battery = battery
         self._phases = phases
         self._left_s = 0.0
@@ -93,7 +97,7 @@ class BatteryRegisters(Registers):
                 (1, _IDENTITY),
                 (64204, {"Secret": "not yours"}),
                 (701, measurement),
-                (702, _CAPACITY),
+                (702, _CAPACITY | {"IntIslandCatRtg": _ISLANDS if mains.islands else 0}),
                 (703, _ENTER_SERVICE),
                 (704, _CONTROLS),
                 (713, _STORAGE),
@@ -102,7 +106,8 @@ class BatteryRegisters(Registers):
         )
         span = self._image.span
         self._block = span(704, "WSetEna", "WSetRvrtTms")
-        self._writable = {*self._block, *span(703, "ES", "ES")}
+        self._enter_service = span(703, "ES", "ES")
+        self._writable = {*self._block, *self._enter_service}
 
     @property
     def target_w(self) -> float:
@@ -160,15 +165,21 @@ class BatteryRegisters(Registers):
         if any(self._image.get(model, name) > 1 for model, name in switches):
             self._image.words[first : first + len(words)] = before
             raise Illegal(3)
+        if touched[0] in self._enter_service and self._image.get(703, "ES"):
+            self._mains.start_again()
         if touched[0] in self._block:
             self._left_s = self._image.get(704, "WSetRvrtTms")
 
     def _ac_values(self, house: House) -> dict[str, Value | None]:
         battery = self._battery
         power_w = -battery.power_w
+        mains = self._mains
         state = _RUNNING if battery.dc_w else _STANDBY
+        on = self._image.get(703, "ES") and mains.powered
         values: dict[str, Value | None] = {
-            "InvSt": state if self._image.get(703, "ES") else _OFF,
+            "InvSt": state if on else _OFF,
+            "ConnSt": int(mains.present and not mains.carried),
+            "DERMode": _FORMS_GRID if mains.carried else _FOLLOWS_GRID,
             "W": power_w,
             "VA": abs(power_w),
             "Var": 0,

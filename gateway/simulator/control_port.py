@@ -31,6 +31,12 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             "import_wh": house.import_wh,
             "export_wh": house.export_wh,
         },
+        "mains": {
+            "present": house.mains.present,
+            "carried": house.mains.carried,
+            "tripped": house.mains.tripped,
+        },
+        "loads": {load.name: load.power_w for load in house.mains.loads},
         "car": {
             "plugged": pilot.plugged,
             "model": car.model.name,
@@ -240,6 +246,17 @@ def _set_soc(wired: WiredHouse, request: Request) -> None:
         wired.house.battery.soc_pct = min(max(_finite(request["battery"]), 0.0), 100.0)
 
 
+def _grid_lost(wired: WiredHouse, request: Request) -> None:
+    """Take the grid away. The grid meter then shows 0 V, or with ``meter`` "silent" has no supply of its own."""
+    wired.grid_meter.silent = request.get("meter", "dark") == "silent"
+    wired.house.mains.lose()
+
+
+def _grid_back(wired: WiredHouse, _: Request) -> None:
+    wired.grid_meter.silent = False
+    wired.house.mains.restore()
+
+
 def _e_stop(wired: WiredHouse, request: Request) -> None:
     wired.pilot.emergency_stop = _switch(request)
 
@@ -299,6 +316,8 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "set_pv": _set_pv,
     "set_frequency": _set_frequency,
     "set_soc": _set_soc,
+    "grid_lost": _grid_lost,
+    "grid_back": _grid_back,
     "e_stop": _e_stop,
 }
 

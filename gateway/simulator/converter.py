@@ -104,6 +104,11 @@ class Converter:
         self._was_linked = pack is not None
         self._account(dt_s)
 
+    def starve(self) -> None:
+        """Lose the AC side: no current, and off until it is ordered anew."""
+        self.orders.command = Command.OFF
+        self._current.cut()
+
     def _run_lease(self, dt_s: float) -> None:
         if not self.orders.lease_s or self.orders.command is Command.OFF:
             return

@@ -8,6 +8,7 @@ from gateway.simulator.battery_inverter import BatteryInverter
 from gateway.simulator.converter import Converter
 from gateway.simulator.leaf_models import ZE1_40, LeafModel
 from gateway.simulator.leaf_pack import LeafPack
+from gateway.simulator.mains import Mains
 from gateway.simulator.recorded_days import Appliances, RecordedDays
 from gateway.simulator.wall_charger import WallCharger
 
@@ -73,6 +74,7 @@ class House:
         car: LeafModel = ZE1_40,
         car_soc_pct: float = 62.0,
         battery_soc_pct: float = 45.0,
+        islands: bool = False,
     ) -> None:
         self.second = start_second
         self.chance = Random(seed)
@@ -81,6 +83,7 @@ class House:
         self.charger: Converter | WallCharger = self.converter
         self.battery = BatteryInverter(battery_soc_pct)
         self.battery_target_w = 0.0
+        self.mains = Mains(self.battery, islands=islands)
         self.emergency_stop = False
         self.overrides = Overrides()
         self.load_w = 0.0
@@ -107,12 +110,18 @@ class House:
     def step(self, linked_pack: LeafPack | None, dt_s: float) -> None:
         """Advance by ``dt_s``; ``linked_pack`` is the pack that the charger can reach."""
         self.second += dt_s
+        if not self.mains.powered:
+            self.charger.starve()
         self.charger.step(linked_pack, self.emergency_stop, dt_s)
-        self.battery.step(self.battery_target_w, dt_s)
         load = self._step_load(dt_s)
+        self._step_battery(dt_s)
         self.pv_phase_w = spread(self.pv_w, self._wiring.pv)
         charger = spread(self.charger.ac_w, self._wiring.charger)
         battery = spread(self.battery.power_w, self._wiring.battery)
+        if self.mains.carried or not self.mains.present:
+            self.phase_w = (0.0, 0.0, 0.0)
+            self._step_grid(dt_s)
+            return
         self.phase_w = (
             load[0] + charger[0] + battery[0] - self.pv_phase_w[0],
             load[1] + charger[1] + battery[1] - self.pv_phase_w[1],
@@ -121,7 +130,9 @@ class House:
         self._step_grid(dt_s)
 
     def measured(self) -> Phases:
-        """Return the phase powers as a meter reads them, with its noise."""
+        """Return the phase powers as a meter reads them, with its noise; without a voltage it reads nothing."""
+        if not self.mains.present:
+            return (0.0, 0.0, 0.0)
         noise = self.chance.gauss
         one, two, three = self.phase_w
         return (one + noise(0, METER_NOISE_W), two + noise(0, METER_NOISE_W), three + noise(0, METER_NOISE_W))
@@ -132,19 +143,35 @@ class House:
         steady_w = max(40.0, recorded_w + fridge_w + self._murmur.step(dt_s))
         if self.overrides.load_w is not None:
             steady_w, kettle_w = self.overrides.load_w, 0.0
-        self.load_w = steady_w + kettle_w
+        if not self.mains.powered:
+            steady_w = kettle_w = 0.0
+        switched = self.mains.step_loads()
+        self.load_w = steady_w + kettle_w + sum(switched)
         sun_w *= max(0.0, 1.0 + self._clouds.step(dt_s))
-        self.pv_w = sun_w if self.overrides.pv_w is None else self.overrides.pv_w
+        sun_w = sun_w if self.overrides.pv_w is None else self.overrides.pv_w
+        self.pv_w = self.mains.sun_w(sun_w, self.load_w + self.charger.ac_w, dt_s)
         return (
-            steady_w * LOAD_SHARE[0] + kettle_w,
-            steady_w * LOAD_SHARE[1],
-            steady_w * LOAD_SHARE[2],
+            steady_w * LOAD_SHARE[0] + kettle_w + switched[0],
+            steady_w * LOAD_SHARE[1] + switched[1],
+            steady_w * LOAD_SHARE[2] + switched[2],
         )
+
+    def _step_battery(self, dt_s: float) -> None:
+        """Without the grid the inverter follows the house and no order."""
+        mains = self.mains
+        if mains.carried:
+            mains.balance(self.load_w + self.charger.ac_w - self.pv_w, dt_s)
+        elif mains.present:
+            self.battery.step(self.battery_target_w, dt_s)
+        else:
+            mains.rest(dt_s)
 
     def _step_grid(self, dt_s: float) -> None:
         wander_hz = self._frequency.step(dt_s)
         forced_hz = self.overrides.frequency_hz
         self.frequency_hz = NOMINAL_HZ + wander_hz if forced_hz is None else forced_hz
+        if self.mains.carried:
+            self.frequency_hz = self.mains.frequency_hz
         drop = GRID_RESISTANCE_OHM / NOMINAL_V
         one, two, three = self.phase_w
         self.phase_v = (NOMINAL_V - one * drop, NOMINAL_V - two * drop, NOMINAL_V - three * drop)

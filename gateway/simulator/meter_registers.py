@@ -46,10 +46,14 @@ class Meter[Site = House](Registers, ABC):
 
 
 class GridMeter(Meter[Metered]):
-    """Input registers as floats, high word first, import positive; even blocks of at most 80 (modbus.md 5.1)."""
+    """Input registers as floats, high word first, import positive; even blocks of at most 80 (modbus.md 5.1).
+
+    ``live`` off is a grid without voltage.
+    """
 
     def __init__(self, house: Metered) -> None:
         super().__init__(house)
+        self.live = True
         self._words: Sequence[int] = (0,) * _SDM_REGISTERS
         self._measure()
 
@@ -65,8 +69,9 @@ class GridMeter(Meter[Metered]):
         house = self._house
         one, two, three = house.measured()
         watts: Phases = (one * self.scale, two * self.scale, three * self.scale)
-        volts = house.phase_v
-        amps = [abs(w) / v for w, v in zip(watts, volts, strict=True)]
+        volts = house.phase_v if self.live else (0.0, 0.0, 0.0)
+        hertz = house.frequency_hz if self.live else 0.0
+        amps = [abs(w) / v if v else 0.0 for w, v in zip(watts, volts, strict=True)]
         total_w = sum(watts)
         apparent_va = sum(abs(w) for w in watts)
         imported, exported = house.import_wh / 1000.0, house.export_wh / 1000.0
@@ -76,7 +81,7 @@ class GridMeter(Meter[Metered]):
         floats[15:18] = [math.copysign(1.0, w) for w in watts]
         floats[21], floats[23], floats[24] = sum(volts) / 3.0, sum(amps) / 3.0, sum(amps)
         floats[26], floats[28], floats[31] = total_w, apparent_va, math.copysign(1.0, total_w)
-        floats[35], floats[36], floats[37] = house.frequency_hz, imported, exported
+        floats[35], floats[36], floats[37] = hertz, imported, exported
         floats[171] = imported + exported
         self._words = struct.unpack(f">{_SDM_REGISTERS}H", struct.pack(f">{len(floats)}f", *floats))
 

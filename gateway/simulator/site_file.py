@@ -18,6 +18,7 @@ class SitePorts:
     pilot_io: Address | None = None
     charger: Address | None = None
     frequency_meter: Address | None = None
+    load_io: Address | None = None
 
 
 _TEMPLATE = """\
@@ -94,6 +95,33 @@ resolution_hz = 0.0001
 accuracy_hz = 0.002
 """
 
+_BACKUP = """
+[backup]
+continuous_w = 5000.0
+reconnect_s = 10.0
+shed_order = ["garage", "heat_pump", "boiler"]
+
+[devices.boiler]
+driver = "load.modbus_relay"
+name = "Water heater"
+power_w = 2000.0
+coil = 0
+meter_register = 0
+watchdog_register = 0
+phases = [2]
+{load_io}
+
+[devices.heat_pump]
+driver = "load.modbus_relay"
+name = "Heat pump"
+power_w = 1500.0
+coil = 1
+meter_register = 1
+watchdog_register = 0
+phases = [3]
+{load_io}
+"""
+
 _ECHONET = """\
 bounded = true
 listen = "127.0.0.1"
@@ -125,7 +153,7 @@ def site_toml(
     def modbus(address: Address | None) -> str:
         return f"{at(address)}\nunit = 1" if address else ""
 
-    extra = _CAR + (_FREQUENCY if ports.frequency_meter else "")
+    extra = _CAR + (_FREQUENCY if ports.frequency_meter else "") + (_BACKUP if ports.load_io else "")
     template = _TEMPLATE + {"chademo": _CHADEMO, "echonet": _ECHONET}.get(charger, "{wall}\n") + extra
     return template.format(
         charger=charger,
@@ -139,6 +167,7 @@ def site_toml(
         converter=modbus(ports.converter),
         pilot_io=modbus(ports.pilot_io),
         frequency_meter=modbus(ports.frequency_meter),
+        load_io=modbus(ports.load_io),
         battery_phase=battery_phase,
         charger_phase=charger_phase,
     )

@@ -57,6 +57,10 @@ class WallCharger:
             self._flow(pack, dt_s)
         self._account(dt_s)
 
+    def starve(self) -> None:
+        """Lose the AC side: the session ends."""
+        self.session_wanted = self.engaged = False
+
     def _shake_hands(self, dt_s: float) -> None:
         if self.engaged:
             self.engaged = self.session_wanted or abs(self.current_a) >= _OPENING_A

@@ -8,6 +8,7 @@ from gateway.simulator.ev_can_car import BREEDS, CarNow, Session
 from gateway.simulator.frequency_meter import FREQUENCY_PERIOD_S, FrequencyMeter
 from gateway.simulator.house import House, Wiring
 from gateway.simulator.leaf_on_can import SLOT_S, Inlet, Leaf
+from gateway.simulator.load_registers import LoadModule
 from gateway.simulator.meter_registers import METER_PERIOD_S, GridMeter, PvMeter
 from gateway.simulator.pilot_lines import PilotLines
 from gateway.simulator.referee import Referee, Sight
@@ -40,7 +41,8 @@ class WiredHouse:
         self.grid_meter = GridMeter(house)
         self.pv_meter = PvMeter(house)
         self.frequency_meter = FrequencyMeter(house)
-        self.battery = BatteryRegisters(house.battery, wiring.battery)
+        self.battery = BatteryRegisters(house.battery, wiring.battery, house.mains)
+        self.load_io = LoadModule(house.mains.loads)
         self.converter = ConverterRegisters(house.converter)
         self.pilot_io = PilotRegisters(self.pilot)
         self.battery.refresh(house)
@@ -59,6 +61,7 @@ class WiredHouse:
         if self._ticks % _SLOTS_PER_FREQUENCY == 0:
             self.frequency_meter.refresh()
         if self._ticks % _SLOTS_PER_MEASUREMENT == 0:
+            self.grid_meter.live = self.house.mains.present
             self.grid_meter.refresh()
             self.pv_meter.refresh()
             self.battery.refresh(self.house)
@@ -137,6 +140,7 @@ class WiredHouse:
         house.battery_target_w = self.battery.target_w
         self.battery.step(PHYSICS_S)
         self.pilot.step(PHYSICS_S)
+        self.load_io.step(PHYSICS_S)
         linked = self.pilot.plugged and (self.wall is not None or self.car.contactor_closed)
         if self.wall is not None:
             self.wall.step(PHYSICS_S)

@@ -334,6 +334,6 @@ def _with_car[Unit: QuasarRegisters | BidiproRegisters](unit: Unit) -> Unit:
 
 
 def _filled(house: House) -> Registers:
-    registers = BatteryRegisters(house.battery, (2,))
+    registers = BatteryRegisters(house.battery, (2,), house.mains)
     registers.refresh(house)
     return registers
