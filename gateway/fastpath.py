@@ -14,10 +14,10 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from gateway.clock import Clock
 from gateway.config import SiteConfig
 from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, HearsOfVehicle, Inspectable, open_device
@@ -131,10 +131,11 @@ class FastPath:
         self._tap = tap or tap_of(config)
         self._devices = devices
         self._actuators = {i: cast(Actuator, d) for i, d in devices.items() if d.info.kind.acts}
-        self._state = SiteState(d.info for d in devices.values())
+        self._clock = Clock()
+        self._state = SiteState((d.info for d in devices.values()), self._clock)
         self._lateness_s: list[float] = []
         self._heartbeat = lock_path(config)
-        self._nonvolatile = Nonvolatile(config.state_dir)
+        self._nonvolatile = Nonvolatile(config.state_dir, self._clock)
         self._loop = Loop(
             self._state,
             config.control,
@@ -198,6 +199,7 @@ class FastPath:
             cards = {name: device.card for name, device in self._devices.items()}
             snapshot = replace(self._loop.snapshot(time.monotonic()), cards=cards)
             self._tell_chargers(snapshot)
+            self._tell_clock()
             self._link.report(Report(snapshot, late, self._loop.proof()[:PROOF_PER_REPORT]))
 
     async def _remember(self) -> None:
@@ -208,6 +210,16 @@ class FastPath:
             if self._nonvolatile.due(remembered, now):
                 problem = await asyncio.to_thread(self._nonvolatile.save, remembered, now)
                 self._nonvolatile.tell(problem, self._state)
+
+    def _tell_clock(self) -> None:
+        known, moved_s = self._state.raised(FaultCode.CLOCK_STEPPED), self._clock.stepped.total_seconds()
+        if moved_s:
+            if not known:
+                LOGGER.warning("the clock was moved by %+.0f s: time goes on as before", moved_s)
+            self._state.fault(FaultCode.CLOCK_STEPPED, f"moved by {moved_s:+.0f} s")
+        elif known:
+            LOGGER.info("the clock is believed again")
+            self._state.clear(FaultCode.CLOCK_STEPPED)
 
     def _tell_chargers(self, snapshot: Snapshot) -> None:
         for name, actuator in self._actuators.items():
@@ -223,7 +235,7 @@ class FastPath:
         known = {a.id for a in self._state.wishes.acknowledgements}
         self._state.wishes = wishes
         for acknowledged in wishes.acknowledgements:
-            if acknowledged.id not in known and acknowledged.expires_at > datetime.now(UTC):
+            if acknowledged.id not in known and acknowledged.expires_at > self._clock():
                 self._acknowledge(acknowledged)
 
     def _acknowledge(self, acknowledged: Acknowledgement) -> None:

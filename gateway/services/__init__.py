@@ -17,6 +17,7 @@ from gateway import link
 from gateway.api import access
 from gateway.api.identity import load_identity
 from gateway.api.server import ApiServer
+from gateway.clock import Clock
 from gateway.config import SiteConfig
 from gateway.demand_response.room import DemandResponse
 from gateway.faults import Malformed, Unreachable
@@ -51,17 +52,18 @@ class Services:
         self._config = config
         folder = config.state_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        faults = FaultBoard()
+        self._clock = Clock()
+        faults = FaultBoard(self._clock)
         self._prices = Prices(config.prices)
         self._journal = Journal(folder / "journal.sqlite", faults)
         self._proof = ReserveProof(folder / reserve_proof.FILE, faults)
         self._calls = self._demand_response(folder)
         store = OwnerStore(folder / "owner.json")
-        self._site = ServicesSite(config, store, self._prices, self._journal, self._calls, faults)
-        zone = ZoneInfo(config.site.time_zone)
-        self._planner = Planner(
-            self._prices, zone, self._known, self._planned, lambda: datetime.now(UTC), faults
+        self._site = ServicesSite(
+            config, store, self._prices, self._journal, self._calls, faults, self._clock
         )
+        zone = ZoneInfo(config.site.time_zone)
+        self._planner = Planner(self._prices, zone, self._known, self._planned, self._clock, faults)
         self._api = ApiServer(
             self._site, folder, config.api.bind, config.api.port, advertise=config.api.advertise
         )
@@ -134,7 +136,9 @@ class Services:
         if table is None:
             return None
         tls = load_identity(folder, self._config.site.serial).context
-        return DemandResponse(folder, tls, table.bind, table.port, self._usage_wh, self._calls_changed)
+        return DemandResponse(
+            folder, tls, table.bind, table.port, self._usage_wh, self._calls_changed, utc=self._clock
+        )
 
     def _usage_wh(self, start: datetime, end: datetime) -> float | None:
         """Energy that the site drew from the grid, for the utility's reports."""
