@@ -42,6 +42,12 @@ GIVES = 0.93
 """AC energy out of energy stored."""
 CARRIED = (BackupPhase.ISLANDED, BackupPhase.RESERVE)
 OPEN_W = 1e6
+BACKUP_FAULTS = (
+    FaultCode.GRID_LOST,
+    FaultCode.BACKUP_LOW,
+    FaultCode.BACKUP_DARK,
+    FaultCode.BACKUP_OVERLOADED,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.config import ControlTables
+from gateway.control.backup import BACKUP_FAULTS
 from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
 from gateway.control.frequency.reserve import stored
@@ -38,6 +39,7 @@ OWN_FAULTS = (
     FaultCode.LIMITS_CONFLICT,
     FaultCode.GRID_METER_STALE,
     *METER_FAULTS,
+    *BACKUP_FAULTS,
 )
 
 

@@ -273,11 +273,13 @@ class PolledMeter(ABC):
             sink.sample(sample)
 
     def _frozen(self, raw: object, sample: MeterSample) -> str:
-        """Tell a meter that repeats itself; at night a generator may rightly stand still at zero."""
+        """Tell a meter that repeats itself; at night a generator, and without a voltage all, may rightly stand still at 0."""
         if raw != self._raw:
             self._raw, self._changed_at = raw, sample.at
         still_s = sample.at - self._changed_at
-        asleep = self._options.role is MeterRole.PV and sample.power_w == 0
+        asleep = sample.power_w == 0 and (
+            self._options.role is MeterRole.PV or not any(sample.phase_voltage_v)
+        )
         return "" if asleep or still_s <= self._options.frozen_after_s else "frozen"
 
     def _judge(self, sink: Sink, problem: str) -> None:
