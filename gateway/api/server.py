@@ -70,6 +70,7 @@ class ApiServer:
         *,
         advertise: bool = True,
         bounds: Bounds | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.bind = bind
         self.port = port
@@ -81,7 +82,7 @@ class ApiServer:
         self._bounds = bounds or Bounds()
         self._tokens = Tokens(state_dir / "tokens.json")
         self._pairing = Pairing(state_dir, self._tokens)
-        self._answers = Answers(site, self._tokens, self._pairing, self.identity.fingerprint, _utc_now)
+        self._answers = Answers(site, self._tokens, self._pairing, self.identity.fingerprint, utc)
         self._buckets = TokenBuckets(self._bounds.rate, self._bounds.burst)
         self._sockets: set[web.WebSocketResponse] = set()
 
@@ -249,7 +250,3 @@ def _problem_response(error: ProblemError) -> web.Response:
     if error.code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

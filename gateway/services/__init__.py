@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 from collections import deque
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -65,7 +65,12 @@ class Services:
         zone = ZoneInfo(config.site.time_zone)
         self._planner = Planner(self._prices, zone, self._known, self._planned, self._clock, faults)
         self._api = ApiServer(
-            self._site, folder, config.api.bind, config.api.port, advertise=config.api.advertise
+            self._site,
+            folder,
+            config.api.bind,
+            config.api.port,
+            advertise=config.api.advertise,
+            utc=self._clock,
         )
         self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
 
