@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.model import ReservePhase, ReserveSecond, ReserveStatus, ReserveWindow, Snapshot
+from gateway.model import ReservePhase, ReserveSecond, ReserveStatus, ReserveWindow, Rung, Snapshot
 
 SHORT_SHARE = 0.05
 """A device that is held back from more than this of what was sold does not deliver."""
@@ -33,11 +33,12 @@ def second_of(
     window: ReserveWindow,
     status: ReserveStatus,
     snapshot: Snapshot,
-    stored_wh: float | None,
-    capacity_wh: float,
+    stored: tuple[float, float] | None,
+    *,
+    first: bool,
 ) -> ReserveSecond:
-    """Return the present second."""
-    limiters = _limiters(status, snapshot)
+    """Return the present second; ``stored`` is (Wh, of Wh). Of the ``first`` one there are no decisions yet."""
+    limiters = () if first else _limiters(status, snapshot)
     active = status.phase in {ReservePhase.ARMED, ReservePhase.RECOVERING}
     available = active and not status.refusals and not limiters and status.delivered_w is not None
     return ReserveSecond(
@@ -51,7 +52,7 @@ def second_of(
         response_w=status.response_w,
         asked_w=status.offset_w + status.response_w,
         delivered_w=status.delivered_w,
-        soc_pct=100 * stored_wh / capacity_wh if stored_wh is not None and capacity_wh else None,
+        soc_pct=100 * stored[0] / stored[1] if stored else None,
         available=available,
         devices=status.devices,
         refusals=(*status.refusals, *limiters),
@@ -59,12 +60,18 @@ def second_of(
 
 
 def _limiters(status: ReserveStatus, snapshot: Snapshot) -> tuple[str, ...]:
-    """Who held a device back from what was asked of it; by the decisions that were made for the last tick."""
+    """Say what kept a device from what was asked of it, by the decisions of the last tick."""
     found = []
     for device in status.devices:
         decided = snapshot.decisions.get(device)
-        if decided is None or decided.limited_by is None or decided.limited_by.code == "ramp":
-            continue
-        if abs(decided.wanted_w - decided.power_w) > SHORT_SHARE * status.band_w:
+        if decided is None:
+            found.append("undecided")
+        elif decided.reason.rung is not Rung.FREQUENCY:
+            found.append(decided.reason.code)
+        elif (
+            decided.limited_by is not None
+            and decided.limited_by.code != "ramp"
+            and abs(decided.wanted_w - decided.power_w) > SHORT_SHARE * status.band_w
+        ):
             found.append(decided.limited_by.code)
     return tuple(dict.fromkeys(found))

@@ -46,6 +46,7 @@ class Refusal(StrEnum):
     OWNER_STOP = "owner_stop"
     ISLANDED = "islanded"
     STORM = "storm"
+    RECONNECTING = "reconnecting"
     METER_UNPROVEN = "frequency_meter_unproven"
     METER_COARSE = "frequency_meter_coarse"
     METER_SILENT = "frequency_meter_silent"
@@ -127,11 +128,12 @@ def meter_refusals(snapshot: Snapshot, still_s: float) -> tuple[Refusal, ...]:
 def site_refusals(snapshot: Snapshot) -> tuple[Refusal, ...]:
     """Judge what concerns the whole site."""
     owner = snapshot.wishes.owner
-    storm = owner.storm_until is not None and snapshot.utc < owner.storm_until
+    backup = snapshot.control.backup
+    storm = backup.storm or (owner.storm_until is not None and snapshot.utc < owner.storm_until)
     checks = {
         Refusal.CONTROL_OFF: not owner.control_on,
         Refusal.OWNER_STOP: owner.stopped,
-        Refusal.ISLANDED: snapshot.control.backup.phase is not BackupPhase.GRID
+        Refusal.ISLANDED: backup.phase is not BackupPhase.GRID
         or any(s is not None and s.islanded for s in snapshot.storages.values()),
         Refusal.STORM: storm,
         Refusal.GRID_METER_SILENT: snapshot.grid() is None,
@@ -154,6 +156,8 @@ def device_refusal(
         return Refusal.DEVICE_FAULT
     if not _runs(sample):
         return Refusal.NO_SESSION
+    if device in snapshot.control.backup.bounds:
+        return Refusal.RECONNECTING
     if any(r.device == device and r.mode is RequestMode.PAUSE for r in snapshot.wishes.requests):
         return Refusal.OWNER_STOP
     if product.up and not settings.discharge_allowed:

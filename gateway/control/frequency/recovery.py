@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from gateway.model import DeviceId, Interval
 
 QUIET_HZ = 0.05
-"""Deviation below which the grid counts as well; it is inside it for 97 % of the time (reference/optimize.md 5)."""
+"""Deviation, to the side of the event, within which the grid counts as well (it is for 97 % of the time,
+reference/optimize.md 5)."""
 STAGGER_S = 600.0
 RAMP_S = 900.0
 """From nothing to the device's full power."""
@@ -17,7 +18,10 @@ RAMP_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that is not over: who answered it, and since when (monotonic s) the grid has been well, if it is."""
+    """An event that is not over: who answered it, and since when (monotonic s) the grid has been well, if it is.
+
+    ``waits_s``: so long it must have been well.
+    """
 
     low: bool
     devices: tuple[DeviceId, ...]
@@ -44,7 +48,8 @@ def follow(event: Event | None, deviation_hz: float | None, at: float) -> Event 
     """
     if event is None or event.share(at) >= 1.0:
         return None
-    if deviation_hz is None or abs(deviation_hz) > QUIET_HZ:
+    weak_hz = None if deviation_hz is None else -deviation_hz if event.low else deviation_hz
+    if weak_hz is None or weak_hz > QUIET_HZ:
         return replace(event, quiet_since=None)
     return event if event.quiet_since is not None else replace(event, quiet_since=at)
 

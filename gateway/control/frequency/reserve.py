@@ -186,7 +186,7 @@ def _stepped(
         elif deviation_hz is not None and _is_event(product, deviation_hz):
             found = Event.DISTURBED
             devices = tuple(reserve.proof.bands_w) if reserve.proof else ()
-            waits_s = recovery.stagger_s(tables.serial, window.id)
+            waits_s = 60 * tables.reserve.quiet_min + recovery.stagger_s(tables.serial, window.id)
             event = recovery.Event(deviation_hz < 0, devices, waits_s)
         else:
             found = Event.RECOVERED if event is None and before is not None else Event.PROVEN
@@ -308,25 +308,13 @@ def _together(proof: Proof, snapshot: Snapshot, window: ReserveWindow) -> Reserv
 
 def _witnessed(reserve: Reserve, snapshot: Snapshot) -> Reserve:
     """Add one second to the proof, when one has passed inside the window."""
-    if reserve.window is None:
-        return reserve
     last = reserve.counted.last
-    second = second_of(
-        reserve.window,
-        reserve.status,
-        snapshot,
-        reserve.recharge.stored_wh if reserve.recharge else None,
-        _capacity_wh(reserve, snapshot),
-    )
-    if last is not None and second.utc == last:
+    if reserve.window is None or snapshot.utc.replace(microsecond=0) == last:
         return reserve
+    stored_in = None
+    if reserve.recharge is not None and reserve.proof is not None:
+        stored_in = reserve.recharge.stored_wh, _together(reserve.proof, snapshot, reserve.window).capacity_wh
+    second = second_of(reserve.window, reserve.status, snapshot, stored_in, first=last is None)
     tally = counted(reserve.counted, second)
     status = replace(reserve.status, available_pct=tally.pct)
-    seconds = (*reserve.seconds, second)[-KEPT_SECONDS:]
-    return replace(reserve, counted=tally, seconds=seconds, status=status)
-
-
-def _capacity_wh(reserve: Reserve, snapshot: Snapshot) -> float:
-    if reserve.proof is None or reserve.window is None or not reserve.proof.bands_w:
-        return 0.0
-    return _together(reserve.proof, snapshot, reserve.window).capacity_wh
+    return replace(reserve, counted=tally, seconds=(*reserve.seconds, second)[-KEPT_SECONDS:], status=status)
