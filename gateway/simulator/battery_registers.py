@@ -12,7 +12,8 @@ from gateway.simulator.modbus_servers import Illegal, Registers, Table, window
 from gateway.simulator.sunspec_image import BASE, SunSpecImage, Value
 
 _SINGLE_PHASE, _THREE_PHASES = 0, 2
-_OFF, _RUNNING, _STANDBY = 0, 3, 7
+_OFF, _RUNNING, _FAULT, _STANDBY = 0, 3, 6, 7
+_OVER_TEMPERATURE = 1 << 7
 _FOLLOWS_GRID, _FORMS_GRID = 0b01, 0b10
 _ISLANDS = 0b0110
 _ESS, _DC_ON = 1, 1
@@ -82,11 +83,15 @@ _DC: dict[str, Value] = {
 
 
 class BatteryRegisters(Registers):
-    """704.WSet with its reversion timer drives the inverter; ``reverts`` off is a device whose timer does nothing."""
+    """704.WSet with its reversion timer drives the inverter; ``reverts`` off is a device whose timer does nothing.
+
+    ``tripped``: the inverter has switched itself off with an alarm.
+    """
 
     def __init__(self, battery: BatteryInverter, phases: tuple[int, ...], mains: Mains) -> None:
         super().__init__()
         self.reverts = True
+        self.tripped = False
         self._mains = mains
         self._battery = battery
         self._phases = phases
@@ -113,7 +118,7 @@ class BatteryRegisters(Registers):
     def target_w(self) -> float:
         """Power into the battery that the controls ask for."""
         get = self._image.get
-        if not get(703, "ES") or not get(704, "WSetEna"):
+        if self.tripped or not get(703, "ES") or not get(704, "WSetEna"):
             return 0.0
         if get(704, "WSetMod"):
             return -get(704, "WSet")
@@ -177,7 +182,8 @@ class BatteryRegisters(Registers):
         state = _RUNNING if battery.dc_w else _STANDBY
         on = self._image.get(703, "ES") and mains.powered
         values: dict[str, Value | None] = {
-            "InvSt": state if on else _OFF,
+            "InvSt": _FAULT if self.tripped else state if on else _OFF,
+            "Alrm": _OVER_TEMPERATURE if self.tripped else 0,
             "ConnSt": int(mains.present and not mains.carried),
             "DERMode": _FORMS_GRID if mains.carried else _FOLLOWS_GRID,
             "W": power_w,

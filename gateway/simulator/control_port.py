@@ -10,6 +10,7 @@ from typing import Any
 from gateway.simulator.can_mishaps import Noise
 from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.leaf_sloppiness import sloppiness
+from gateway.simulator.modbus_servers import Registers
 from gateway.simulator.referee import Violation
 from gateway.simulator.wall_units import WallUnit
 from gateway.simulator.wired_house import WiredHouse
@@ -65,6 +66,10 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
         },
         "pilot": {"d1": pilot.coils[0], "d2": pilot.coils[1], "k": pilot.inputs[0], "lock": pilot.locked},
         "violations": dict(wired.referee.counts),
+        "breaches": {
+            name: {"share": breach.share, "longest_s": breach.longest_s}
+            for name, breach in wired.connection.breaches.items()
+        },
     }
 
 
@@ -153,6 +158,24 @@ def _charger_reboot(wired: WiredHouse, _: Request) -> None:
 def _charger_app(wired: WiredHouse, request: Request) -> None:
     """Let the owner take control in the maker's app, or give it back."""
     _wall(wired).app(_switch(request))
+
+
+def _charger_refuses(wired: WiredHouse, request: Request) -> None:
+    """Let the charger say no to every write, or take them again."""
+    wall = _wall(wired)
+    if not isinstance(wall, Registers):
+        raise TypeError("this charger is not on Modbus")
+    wall.refuses = _switch(request)
+
+
+def _battery_trip(wired: WiredHouse, request: Request) -> None:
+    """Let the battery's inverter trip, or start again."""
+    wired.battery.tripped = _switch(request)
+
+
+def _breaches_clear(wired: WiredHouse, _: Request) -> None:
+    """Forget for how long limits of the connection were passed."""
+    wired.connection.clear()
 
 
 def _unit_order(wired: WiredHouse, request: Request) -> None:
@@ -299,6 +322,9 @@ DEEDS: dict[str, Callable[[WiredHouse, Request], dict[str, Any] | None]] = {
     "charger_error": _charger_error,
     "charger_reboot": _charger_reboot,
     "charger_app": _charger_app,
+    "charger_refuses": _charger_refuses,
+    "battery_trip": _battery_trip,
+    "breaches_clear": _breaches_clear,
     "unit_order": _unit_order,
     "unit_mood": _unit_mood,
     "insulation": _insulation,

@@ -1,4 +1,4 @@
-"""Modbus TCP devices: function codes 1 to 6, 15 and 16, exceptions 1 to 3, any number of requests per segment.
+"""Modbus TCP devices: function codes 1 to 6, 15 and 16, exceptions 1 to 4, any number of requests per segment.
 
 Modbus Application Protocol 1.1b3, chapter 6; Messaging on TCP/IP 1.0b, chapter 3.
 """
@@ -26,7 +26,7 @@ class Illegal(Exception):
 
 
 class Unit(Protocol):
-    """One device. All four raise Illegal; ``silent`` takes requests and answers none.
+    """One device. All four raise Illegal; ``silent`` takes requests and answers none, ``refuses`` says no to every write.
 
     Without ``writes_many`` it knows no function 16.
     """
@@ -34,6 +34,7 @@ class Unit(Protocol):
     unit_id: int
     writes_many: bool
     silent: bool
+    refuses: bool
 
     def read_bits(self, table: Table, address: int, count: int) -> Sequence[bool]:
         """Return ``count`` bits."""
@@ -56,6 +57,7 @@ class Registers:
 
     def __init__(self) -> None:
         self.silent = False
+        self.refuses = False
 
     def read_bits(self, table: Table, address: int, count: int) -> Sequence[bool]:
         """Refuse the function."""
@@ -82,6 +84,7 @@ def window[T](image: Sequence[T], start: int, address: int, count: int) -> Seque
     return image[first : first + count]
 
 
+_WRITES = frozenset({5, 6, 15, 16})
 _READ_BITS = {1: Table.COIL, 2: Table.DISCRETE}
 _READ_WORDS = {3: Table.HOLDING, 4: Table.INPUT}
 
@@ -89,6 +92,8 @@ _READ_WORDS = {3: Table.HOLDING, 4: Table.INPUT}
 def answer(unit: Unit, request: bytes) -> bytes:
     """Return the answer of ``unit`` to a request, both without the TCP header."""
     function = request[0]
+    if unit.refuses and function in _WRITES:
+        return bytes((function | 0x80, 4))
     try:
         return bytes((function,)) + _served(unit, function, request[1:])
     except Illegal as refusal:

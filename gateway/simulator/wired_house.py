@@ -3,6 +3,7 @@
 from gateway.simulator.battery_registers import BatteryRegisters
 from gateway.simulator.can_mishaps import CanMishaps
 from gateway.simulator.charger_registers import ConverterRegisters, PilotRegisters
+from gateway.simulator.connection_referee import ConnectionReferee
 from gateway.simulator.ev_can import EvCan
 from gateway.simulator.ev_can_car import BREEDS, CarNow, Session
 from gateway.simulator.frequency_meter import FREQUENCY_PERIOD_S, FrequencyMeter
@@ -38,6 +39,7 @@ class WiredHouse:
         self.away = False
         self.can = CanMishaps()
         self.referee = Referee()
+        self.connection = ConnectionReferee()
         self.grid_meter = GridMeter(house)
         self.pv_meter = PvMeter(house)
         self.frequency_meter = FrequencyMeter(house)
@@ -147,3 +149,4 @@ class WiredHouse:
         if self.wall is None:
             self.referee.look(self._sight(), PHYSICS_S)
         house.step(house.pack if linked else None, PHYSICS_S)
+        self.connection.look(house, PHYSICS_S)

@@ -48,6 +48,8 @@ def test_status_tells_every_physical_truth(do, live):
         ({"do": "meter_scale", "factor": -1}, lambda w: w.grid_meter.scale == -1.0),
         ({"do": "pv_silent"}, lambda w: w.pv_meter.silent),
         ({"do": "battery_silent"}, lambda w: w.battery.silent),
+        ({"do": "battery_trip"}, lambda w: w.battery.tripped and w.battery.target_w == 0.0),
+        ({"do": "breaches_clear"}, lambda w: not any(b.longest_s for b in w.connection.breaches.values())),
         ({"do": "converter_silent"}, lambda w: w.converter.silent),
         ({"do": "pilot_silent"}, lambda w: w.pilot_io.silent),
         ({"do": "revert_works", "on": False}, lambda w: not w.battery.reverts),
