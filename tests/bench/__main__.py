@@ -29,7 +29,7 @@ BUDGETS = {
     "start_s": "3",
     "tick_500_evse_p99_ms": "25",
 }
-OTHERS: dict[str, str] = {"building": ".building"}
+OTHERS: dict[str, str] = {"building": ".building", "frequency": ".frequency", "rivals": ".rivals"}
 """Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
 and, for --docs, writes its section with ``page.put_section``."""
 
