@@ -24,6 +24,7 @@ OWNERS_FAULTS = frozenset(
         "journal_unwritable",
         "limits_conflict",
         "plan_stale",
+        "reserve_proof_unwritable",
         "second_master",
         "setpoint_not_followed",
         "vehicle_incompatible",

@@ -42,6 +42,8 @@ CODES = (
     "soc_unknown",
     "soc_floor",
     "below_floor",
+    "frequency_response",
+    "recovery_hold",
     "shed",
     "dispatch",
     "charge_now",
