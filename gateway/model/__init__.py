@@ -45,6 +45,7 @@ from gateway.model.devices import (
 )
 from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot, Trip
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
+from gateway.model.refusals import REFUSALS, Refusal
 from gateway.model.wishes import (
     Acknowledgement,
     DeviceSettings,
@@ -66,6 +67,7 @@ from gateway.model.wishes import (
 __all__ = [
     "GUARD_AGE_S",
     "LOCK_OUT",
+    "REFUSALS",
     "ZERO",
     "Acknowledgement",
     "ActiveFault",
@@ -106,6 +108,7 @@ __all__ = [
     "Provenance",
     "QualityVerdict",
     "Reason",
+    "Refusal",
     "Remembered",
     "Request",
     "RequestMode",

@@ -6,7 +6,6 @@ energy that is neither the driver's nor the blackout's.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gateway.config import ControlTables
 from gateway.control.frequency.products import Product
@@ -21,6 +20,7 @@ from gateway.model import (
     Interval,
     MeterRole,
     MeterSample,
+    Refusal,
     RequestMode,
     ReserveWindow,
     Snapshot,
@@ -37,36 +37,6 @@ STEEPEST_W_PER_S = 10_000.0
 """No setpoint moves away from zero faster (envelope.py)."""
 COARSE_W = 400.0
 """A gap around zero in which a device can do nothing makes its response no line."""
-
-
-class Refusal(StrEnum):
-    """Why a reserve is not armed, or was withdrawn."""
-
-    CONTROL_OFF = "control_off"
-    OWNER_STOP = "owner_stop"
-    ISLANDED = "islanded"
-    STORM = "storm"
-    RECONNECTING = "reconnecting"
-    METER_UNPROVEN = "frequency_meter_unproven"
-    METER_COARSE = "frequency_meter_coarse"
-    METER_SILENT = "frequency_meter_silent"
-    METER_FROZEN = "frequency_meter_frozen"
-    GRID_METER_SILENT = "grid_meter_silent"
-    CONNECTION = "connection_too_small"
-    NO_DEVICE = "no_device"
-    DEVICE_SILENT = "device_silent"
-    DEVICE_FAULT = "device_fault"
-    NO_SESSION = "no_session"
-    FAIL_SAFE = "fail_safe_unproven"
-    DISCHARGE_NOT_ALLOWED = "discharge_not_allowed"
-    UNMEASURED = "dynamics_unmeasured"
-    STARTS_LATE = "starts_late"
-    FULL_LATE = "full_late"
-    COARSE_POWER = "coarse_power"
-    CHARGE_UNKNOWN = "charge_unknown"
-    POWER_RANGE = "power_range"
-    RESERVOIR = "reservoir"
-    LEAVES = "leaves_inside_window"
 
 
 AT_ONCE = frozenset({Refusal.CONTROL_OFF, Refusal.OWNER_STOP, Refusal.ISLANDED, Refusal.FAIL_SAFE})

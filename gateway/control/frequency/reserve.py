@@ -21,7 +21,6 @@ from gateway.control.frequency.products import (
 from gateway.control.frequency.proof import (
     AT_ONCE,
     Proof,
-    Refusal,
     frequency_meter,
     level_hz,
     meter_refusals,
@@ -33,6 +32,7 @@ from gateway.control.frequency.zero_point import ZeroPoint
 from gateway.model import (
     DeviceId,
     Interval,
+    Refusal,
     ReservePhase,
     ReserveSecond,
     ReserveStatus,

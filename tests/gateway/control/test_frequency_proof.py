@@ -6,13 +6,14 @@ from datetime import time, timedelta
 import pytest
 
 from gateway.config import ReserveTable
-from gateway.control.frequency.proof import Refusal
 from gateway.faults import FaultCode
 from gateway.model import (
+    REFUSALS,
     Dynamics,
     FrequencyProfile,
     Need,
     OwnerSettings,
+    Refusal,
     Request,
     RequestMode,
     ReservePhase,
@@ -169,3 +170,7 @@ def test_what_is_sold_later_is_judged_now():
     assert (status.phase, status.window_id) == (ReservePhase.OFF, "lot-1")
     assert status.refusals == (Refusal.RESERVOIR,)
     assert not r.loop.proof()
+
+
+def test_every_refusal_says_in_words_what_is_missing():
+    assert set(REFUSALS) == set(Refusal)

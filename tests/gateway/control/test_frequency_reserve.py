@@ -8,12 +8,12 @@ import pytest
 
 from gateway.config import CircuitTable, ReserveTable
 from gateway.control.frequency import recovery
-from gateway.control.frequency.proof import Refusal
 from gateway.control.frequency.reserve import _measured
 from gateway.model import (
     DeviceSettings,
     Interval,
     MeterSample,
+    Refusal,
     Request,
     RequestMode,
     ReservePhase,
