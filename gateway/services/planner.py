@@ -73,6 +73,7 @@ class Planner:
         self._faults = faults or FaultBoard(clock)
         self._seen: object = None
         self._made_at: datetime | None = None
+        self._gap = False
         self.plan: Plan | None = None
 
     async def run(self) -> None:
@@ -113,12 +114,16 @@ class Planner:
 
     def _tell_gaps(self, wanted: bool, utc: datetime) -> None:
         """A car is to leave and no price is known for now: it is charged as late as it may, and its owner told."""
-        if wanted and not self._prices.window(utc, utc + timedelta(minutes=1)):
-            self._faults.fault(
-                FaultCode.PLAN_STALE, "no price is known for this hour; cars are charged as late as they may"
-            )
-        else:
+        gap = wanted and not self._prices.window(utc, utc + timedelta(minutes=1))
+        if gap:
+            text = "no price is known for this hour; cars are charged as late as they may"
+            self._faults.fault(FaultCode.PLAN_STALE, text)
+            if not self._gap:
+                LOGGER.warning("%s", text)
+        elif self._gap:
             self._faults.clear(FaultCode.PLAN_STALE)
+            LOGGER.info("a price is known again")
+        self._gap = gap
 
 
 def _cars(snapshot: Snapshot) -> dict[DeviceId, tuple[float, float, float]]:
