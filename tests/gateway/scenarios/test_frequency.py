@@ -1,0 +1,140 @@
+"""Frequency reserve on the wire: a meter, a car on CHAdeMO, and the fast path, with nobody but the grid to say what to do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway import link
+from gateway.ledger.reserve_export import export
+from gateway.ledger.reserve_proof import FILE, ReserveProof
+from gateway.model import (
+    DeviceSettings,
+    Dynamics,
+    OwnerSettings,
+    Remembered,
+    ReservePhase,
+    ReserveProduct,
+    ReserveWindow,
+    Wishes,
+)
+from gateway.nonvolatile import Nonvolatile
+from gateway.services.fault_board import FaultBoard
+from tests.bench.house_and_gateway import ask_house, house, process, until
+from tests.gateway.scenarios.hardware import undisturbed
+
+SOLD_W = 3000.0
+MEASURED = Dynamics(dead_time_s=0.6, ramp_w_per_s=4000.0, steps=9)
+
+
+class FastPath:
+    """The fast path of a simulated house, and we in the place of its services."""
+
+    def __init__(self, end: link.ServiceEnd, folder: Path, endpoints: dict) -> None:
+        self.report: link.Report | None = None
+        self.proof = ReserveProof(folder / FILE, FaultBoard())
+        self._end = end
+        self._endpoints = endpoints
+
+    @property
+    def reserve(self):
+        return self.report.snapshot.control.reserve if self.report else None
+
+    async def follow(self) -> None:
+        async for report in self._end.reports():
+            self.report = report
+            if (stored := self.proof.take(report.proof, report.snapshot.at)) is not None:
+                self._end.stored(stored)
+
+    async def wish(self, *reserves: ReserveWindow) -> None:
+        await self._end.send(
+            Wishes(
+                OwnerSettings(control_on=True, devices={"garage": DeviceSettings(floor_soc_pct=20.0)}),
+                reserves=reserves,
+            )
+        )
+
+    def close(self) -> None:
+        self._end.close()
+        self.proof.close()
+
+    async def armed(self) -> None:
+        for _ in range(150):
+            if self.reserve.phase is ReservePhase.ARMED:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(self.reserve)
+
+    async def ask(self, do: str, **more):
+        return await ask_house(self._endpoints, do=do, **more)
+
+
+@pytest.fixture
+async def fast_path(tmp_path: Path) -> AsyncIterator[FastPath]:
+    state = tmp_path / "state"
+    state.mkdir()
+    assert not Nonvolatile(state).save(Remembered(dynamics={"garage": MEASURED}), 0.0)
+    async with contextlib.AsyncExitStack() as stack:
+        endpoints = await stack.enter_async_context(
+            house(tmp_path, "--time-of-day", "12:00", "--frequency-meter")
+        )
+        stack.enter_context(undisturbed(endpoints["pid"]))
+        command = ("-m", "gateway", "fastpath", str(tmp_path / "site.toml"))
+        await stack.enter_async_context(process(*command, log=tmp_path / "gateway.log"))
+        await until((state / "link.sock").exists, 20, (tmp_path / "gateway.log").read_text)
+        fast = FastPath(await link.connect(state / "link.sock"), state, endpoints)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        following = tasks.create_task(fast.follow())
+        try:
+            yield fast
+        finally:
+            following.cancel()
+            fast.close()
+
+
+def lot(hours: float = 1.0) -> ReserveWindow:
+    now = datetime.now(UTC)
+    return ReserveWindow(
+        "lot-1", ReserveProduct.FCR, SOLD_W, now, now + timedelta(hours=hours), devices=("garage",)
+    )
+
+
+async def test_the_cars_current_follows_the_frequency_and_every_second_is_stored(fast_path, tmp_path):
+    await fast_path.ask("set_frequency", hz=50.0)
+    await fast_path.ask("set_load", w=1000.0)
+    await fast_path.ask("set_pv", w=0.0)
+    await fast_path.wish()
+
+    def car():
+        return fast_path.report and fast_path.report.snapshot.evses["garage"]
+
+    await until(lambda: car() and car().state == "ready", 60, "the car's session did not open")
+    sold = lot()
+    await fast_path.wish(sold)
+    await fast_path.armed()
+    for hz, power_w in ((49.8, -SOLD_W), (50.2, SOLD_W)):
+        began = asyncio.get_running_loop().time()
+        await fast_path.ask("set_frequency", hz=hz)
+        while True:
+            flows_w = (await fast_path.ask("status"))["converter"]["ac_w"]
+            if flows_w / power_w > 0.9:
+                break
+            assert asyncio.get_running_loop().time() - began < 15, (flows_w, fast_path.reserve)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(3)
+        flows_w = (await fast_path.ask("status"))["converter"]["ac_w"]
+        assert flows_w == pytest.approx(power_w, abs=0.12 * SOLD_W)
+
+    await fast_path.ask("set_frequency", hz=50.0)
+    await asyncio.sleep(6)
+    await fast_path.wish(replace(sold, ends_at=datetime.now(UTC)))
+    await asyncio.sleep(7)
+    fast_path.proof.close()
+    [window] = export(tmp_path / "state", sold.starts_at, sold.ends_at, tmp_path / "lot.csv", "csv")
+    assert window.witnessed == (window.last - window.first).total_seconds() + 1
+    assert window.witnessed >= 12
+    assert window.available_pct > 90.0
