@@ -30,6 +30,8 @@ FAST, SLOW = 0.9, 0.9995
 ENOUGH_W2, MUCH_W2, LEARNED_W2 = 300.0**2, 1000.0**2, 700.0**2
 LESSON_W, PROVEN_S = 500.0, 15.0
 AGAINST, WITH, TIMES, LIKE = -0.4, 0.5, 5.0, 0.8
+FLIPPED = (-2.0, -0.5)
+"""The gain of a meter that was turned round; what lies beyond is the house's own doing."""
 PROBE_W, STILL_W = 300.0, 50.0
 PROBE_S, LONG_PROBE_S = 1.0, 12.0
 HOLD_S, LONGEST_HOLD_S = 30.0, 3600.0
@@ -281,9 +283,9 @@ def _probed(watch: Watch, point: Point) -> Watch:
         return _trusted(watch)
     if lag is None and lasted_s < LONG_PROBE_S:
         return watch
-    if gain < AGAINST:
+    if FLIPPED[0] <= gain <= FLIPPED[1]:
         code, what = FaultCode.METER_SIGN_FLIPPED, "against"
-    elif gain > TIMES:
+    elif gain > TIMES and abs(moved_w) ** 2 >= MUCH_W2:
         code, what = FaultCode.METER_IMPLAUSIBLE, "with"
     else:
         return _trusted(watch)
@@ -306,7 +308,8 @@ def _disbelieved(watch: Watch, code: FaultCode, detail: str, until: float) -> Wa
     """Disbelieve; while it lasts the first detail stays, so that it is told once."""
     if watch.trust is Trust.DISBELIEVED and watch.code is code:
         return replace(watch, until=max(until, watch.until))
-    hold_s = min(2 * watch.hold_s, LONGEST_HOLD_S)
+    turned = code is FaultCode.METER_SIGN_FLIPPED
+    hold_s = min(2 * watch.hold_s, LONGEST_HOLD_S) if turned else watch.hold_s
     return replace(
         watch,
         trust=Trust.DISBELIEVED,
