@@ -17,7 +17,7 @@ from gateway import __version__
 from gateway.commissioning import command as commissioning
 from gateway.config import load
 from gateway.devices.chademo import alone_wish
-from gateway.faults import ConfigError, GatewayError
+from gateway.faults import ConfigError, GatewayError, Refused
 
 EXIT_CONFIG = 2
 
@@ -143,7 +143,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
 
     kind, to = ("csv", arguments.csv) if arguments.csv else ("parquet", arguments.parquet)
     if to is None:
-        raise ConfigError("say where to write: --csv FILE or --parquet FILE")
+        raise Refused("say where to write: --csv FILE or --parquet FILE")
     sums = export(load(arguments.site).state_dir, arguments.start, arguments.end, to, kind)
     print(f"{to}: {sum(s.witnessed for s in sums)} seconds")
     for one in sums:

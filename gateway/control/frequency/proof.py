@@ -7,7 +7,7 @@ energy that is neither the driver's nor the blackout's.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.config import ControlTables
+from gateway.config import ControlTables, GridTable
 from gateway.control.frequency.products import Product
 from gateway.control.frequency.reservoir import Reservoir, exhausted, leaves_inside, reservoir_of, sustained_w
 from gateway.faults import FAULTS, FaultCode, Response
@@ -217,11 +217,10 @@ def prove(
         refusals.append(Refusal.NO_DEVICE)
     elif total_w < window.power_w * (0.95 if armed else 1.0):
         refusals += against or [_shortage(snapshot, ables, product, window, tables)]
-    elif not armed and not _connected(snapshot, product, window, tables):
+    bands_w = {c.device: window.power_w * c.most_w / total_w for c in chosen} if total_w else {}
+    if not refusals and not armed and not _connected(snapshot, product, bands_w, tables.grid):
         refusals.append(Refusal.CONNECTION)
-    if refusals:
-        return Proof({}, tuple(dict.fromkeys(refusals)), ables)
-    return Proof({c.device: window.power_w * c.most_w / total_w for c in chosen}, (), ables)
+    return Proof({} if refusals else bands_w, tuple(dict.fromkeys(refusals)), ables)
 
 
 def _shortage(
@@ -261,19 +260,32 @@ def _steps(product: Product) -> tuple[tuple[float, float], ...]:
     return product.steps
 
 
-def _connected(snapshot: Snapshot, product: Product, window: ReserveWindow, tables: ControlTables) -> bool:
-    """Tell whether the grid connection, at what the house draws now, leaves room for all of it."""
-    grid = snapshot.grid()
-    if grid is None:
+def _connected(
+    snapshot: Snapshot, product: Product, bands_w: Mapping[DeviceId, float], grid: GridTable
+) -> bool:
+    """Tell whether the grid connection leaves room for all of it, at what the house draws now."""
+    meter = snapshot.grid()
+    if meter is None:
         return False
-    others = (*snapshot.storages.values(), *snapshot.evses.values())
-    base_w = grid.power_w - sum(s.power_w for s in others if s is not None)
-    fuse_w = tables.grid.main_fuse_a * tables.grid.nominal_voltage_v * tables.grid.phases
-    most_w = min(fuse_w, tables.grid.import_limit_w if tables.grid.import_limit_w is not None else fuse_w)
-    least_w = min(fuse_w, tables.grid.export_limit_w if tables.grid.export_limit_w is not None else fuse_w)
-    over = product.down and base_w + window.power_w > most_w
-    under = product.up and window.power_w - base_w > least_w
-    return not over and not under
+    fuse_w = grid.main_fuse_a * grid.nominal_voltage_v
+    total_w, sold_w = meter.power_w, sum(bands_w.values())
+    phases_w, sold_phases_w = list(meter.phase_power_w), [0.0, 0.0, 0.0]
+    for device, sample in (*snapshot.storages.items(), *snapshot.evses.items()):
+        wired = snapshot.devices[device].phases
+        total_w -= sample.power_w if sample else 0.0
+        for phase in wired:
+            phases_w[phase - 1] -= sample.power_w / len(wired) if sample else 0.0
+            sold_phases_w[phase - 1] += bands_w.get(device, 0.0) / len(wired)
+    rows = [(total_w, sold_w, grid.import_limit_w, grid.export_limit_w)]
+    rows += [(base, sold, fuse_w, fuse_w) for base, sold in zip(phases_w, sold_phases_w, strict=True)]
+    return not any(
+        sold > 0
+        and (
+            (product.down and most is not None and base + sold > most)
+            or (product.up and least is not None and sold - base > least)
+        )
+        for base, sold, most, least in rows
+    )
 
 
 def _runs(sample: StorageSample | EvseSample) -> bool:

@@ -210,57 +210,64 @@ def _responding(
     reserve: Reserve, refusals: tuple[Refusal, ...], snapshot: Snapshot, tables: ControlTables
 ) -> Reserve:
     """Answer the frequency, and keep the energy for it."""
-    window, proof, hz = reserve.window, reserve.proof, reserve.reading.hz
+    window, proof = reserve.window, reserve.proof
     assert window is not None
     assert proof is not None
     product, at = PRODUCTS[window.product], snapshot.at
-    bands_w = proof.bands_w
-    measured = {d: _measured(snapshot, d, tables) for d in bands_w}
+    measured = {d: _measured(snapshot, d, tables) for d in proof.bands_w}
     delivered_w = sum(m[1] for m in measured.values() if m is not None)
     store = _together(proof, snapshot, window)
-    recharge = reserve.recharge
-    if recharge is None:
-        minutes = product.reservoir_min or tables.reserve.reservoir_min
-        recharge = reservoir.begun(store, product, window.power_w, minutes, at)
+    minutes = product.reservoir_min or tables.reserve.reservoir_min
+    recharge = reserve.recharge or reservoir.begun(store, product, window.power_w, minutes, at)
     most_w = tables.reserve.recharge_share * window.power_w
     allowed = reserve.event.share(at) if reserve.event else 1.0
     recharge = reservoir.followed(recharge, store, delivered_w, most_w, at, snapshot.utc, allowed)
-    trigger, share = reserve.trigger, 0.0
-    if hz is not None and product.levels:
-        level = level_hz(product, (proof.ables[d] for d in bands_w), bands_w)
-        trigger = triggered(product, level, trigger, hz, at)
-        share = trigger.share
-    elif hz is not None:
-        share = share_of(product, hz)
-        if in_dead_band(product, hz) and (
-            reserve.event or share * (recharge.target_wh - recharge.stored_wh) <= 0
-        ):
-            share = 0.0
+    trigger, share = _answer(reserve, product, proof, recharge, at)
     response_w = share * window.power_w
     total_w = response_w + recharge.offset_w
-    zeros: dict[DeviceId, ZeroPoint] = {}
-    for device, band_w in bands_w.items():
-        decided = snapshot.decisions.get(device)
-        free = decided is not None and decided.reason.rung is Rung.FREQUENCY and decided.limited_by is None
-        zeros[device] = zero_point.followed(
-            reserve.zeros.get(device, ZeroPoint()),
-            total_w * band_w / window.power_w,
-            measured[device],
-            proof.ables[device].dead_time_s,
-            free=free,
-            at=at,
-        )
-    asked_w = {d: total_w * b / window.power_w + zeros[d].correction_w for d, b in bands_w.items()}
+    wanted_w = {d: total_w * band_w / window.power_w for d, band_w in proof.bands_w.items()}
+    zeros = {d: _corrected(reserve, snapshot, d, w, measured[d]) for d, w in wanted_w.items()}
     reserve = replace(reserve, recharge=recharge, zeros=zeros, trigger=trigger)
     status = replace(
         _status(reserve, refusals, snapshot),
         response_w=response_w,
         offset_w=recharge.offset_w,
-        delivered_w=delivered_w if all(m is not None for m in measured.values()) else None,
-        devices=tuple(bands_w),
-        asked_w=asked_w,
+        delivered_w=None if None in measured.values() else delivered_w,
+        devices=tuple(proof.bands_w),
+        asked_w={d: w + zeros[d].correction_w for d, w in wanted_w.items()},
     )
     return replace(reserve, status=status)
+
+
+def _answer(
+    reserve: Reserve, product: Product, proof: Proof, recharge: Recharge, at: float
+) -> tuple[Trigger, float]:
+    """Return the trigger, and the share of the sold power that the frequency asks for."""
+    hz = reserve.reading.hz
+    if hz is None:
+        return reserve.trigger, 0.0
+    if product.levels:
+        level = level_hz(product, (proof.ables[d] for d in proof.bands_w), proof.bands_w)
+        trigger = triggered(product, level, reserve.trigger, hz, at)
+        return trigger, trigger.share
+    share = share_of(product, hz)
+    helps = reserve.event is None and share * (recharge.target_wh - recharge.stored_wh) > 0
+    return reserve.trigger, 0.0 if in_dead_band(product, hz) and not helps else share
+
+
+def _corrected(
+    reserve: Reserve,
+    snapshot: Snapshot,
+    device: DeviceId,
+    wanted_w: float,
+    measured: tuple[float, float] | None,
+) -> ZeroPoint:
+    assert reserve.proof is not None
+    decided = snapshot.decisions.get(device)
+    free = decided is not None and decided.reason.rung is Rung.FREQUENCY and decided.limited_by is None
+    dead_time_s = reserve.proof.ables[device].dead_time_s
+    before = reserve.zeros.get(device, ZeroPoint())
+    return zero_point.followed(before, wanted_w, measured, dead_time_s, free=free, at=snapshot.at)
 
 
 def _status(reserve: Reserve, refusals: tuple[Refusal, ...], snapshot: Snapshot) -> ReserveStatus:

@@ -2,7 +2,7 @@
 
 Recharge is an offset to the response, decided a quarter of an hour ahead and at most a share of the sold power; no limit above
 0.1 kW/kW does better (reference/optimize.md 5). It leaves small wanderings alone, and the dead band helps: on real frequency the
-charge then stays within ±0.13 kWh per kW sold, for half the energy that chasing every watt-hour moves.
+charge then stays within 0.18 kWh per kW sold, for half the energy that chasing every watt-hour moves.
 """
 
 from dataclasses import dataclass, replace

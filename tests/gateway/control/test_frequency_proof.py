@@ -162,6 +162,8 @@ def test_without_a_session_and_without_a_device_there_is_nothing_to_sell():
 def test_the_house_must_leave_room_in_its_connection():
     r = site(fast_charger(), reserves=sold(10_000.0), load_w=35_000.0)
     assert after(r).refusals == (Refusal.CONNECTION,)
+    one_phase = site(fast_charger(phases=(2,)), reserves=sold(10_000.0), load_w=15_000.0)
+    assert after(one_phase).refusals == (Refusal.CONNECTION,)
 
 
 def test_what_is_sold_later_is_judged_now():

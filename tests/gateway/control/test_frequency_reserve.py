@@ -17,6 +17,7 @@ from gateway.model import (
     Request,
     RequestMode,
     ReservePhase,
+    ReserveProduct,
     Rung,
 )
 from gateway.rehearsal import Plant
@@ -256,3 +257,51 @@ def test_an_own_meter_of_the_device_is_believed_before_the_device():
     measured = replace(r.tables, circuits={"garage": CircuitTable(32.0, ("garage",), meter="own")})
     assert _measured(snapshot, "garage", measured) == (r.now, 123.0)
     assert _measured(snapshot, "garage", r.tables)[1] != 123.0
+
+
+@pytest.mark.parametrize(
+    ("power_w", "hz", "answers"),
+    [(2000.0, 49.55, False), (2000.0, 49.48, True), (5000.0, 49.65, False), (5000.0, 49.58, True)],
+)
+def test_a_fast_reserve_acts_at_the_rarest_level_that_the_device_can_serve(power_w, hz, answers):
+    r = site(
+        fast_charger(),
+        reserves=(window(power_w, product=ReserveProduct.FFR),),
+        frequency=stepping(20.0, hz, 20.5),
+    )
+    r.run(30)
+    if not answers:
+        assert max(r.trace.power_w["garage"]) - min(r.trace.power_w["garage"][50:]) < 700.0
+        return
+    assert reached(r.trace, "garage", 20.0, -power_w) <= 1.3
+    r.run(20)
+    assert r.plants["garage"].power_w == pytest.approx(-power_w, abs=60.0)  # held for 30 s
+    r.run(8)
+    assert abs(r.plants["garage"].power_w) < 60.0
+
+
+def test_one_sided_reserve_answers_one_side():
+    r = site(
+        fast_charger(),
+        reserves=(window(8000.0, product=ReserveProduct.FCR_D_DOWN),),
+        frequency=lambda s: 50.3 if 10 <= s < 20 else 49.6 if s >= 30 else 50.0,
+    )
+    r.run(18)
+    assert r.plants["garage"].power_w == pytest.approx(4000.0, abs=100.0)
+    r.run(30)
+    assert abs(r.plants["garage"].power_w) < 100.0
+
+
+def test_the_recharge_is_part_of_what_was_asked_and_of_the_proof():
+    r = site(
+        fast_charger(capacity_wh=16_000.0, soc_pct=38.0),
+        reserves=(window(4000.0),),
+        settings=floor(20.0),
+        **COARSE,
+    )
+    r.run(2500)
+    status = r.state.control.reserve
+    assert status.offset_w == pytest.approx(400.0, abs=1.0)
+    last = r.loop.proof()[-1]
+    assert last.asked_w == pytest.approx(last.baseline_w + last.response_w)
+    assert last.available
