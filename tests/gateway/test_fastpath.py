@@ -11,7 +11,9 @@ from gateway.faults import ConfigError, FaultCode
 from gateway.model import (
     DeviceInfo,
     DeviceKind,
+    Excursions,
     Provenance,
+    Remembered,
     Snapshot,
     StorageSample,
     StorageState,
@@ -19,6 +21,7 @@ from gateway.model import (
     VehicleState,
     Wishes,
 )
+from gateway.nonvolatile import Nonvolatile
 
 SITE = {
     "site": {"name": "House", "serial": "NE-1", "time_zone": "UTC"},
@@ -52,6 +55,22 @@ async def test_a_fast_path_without_devices_starts_and_stops(tmp_path):
         await asyncio.sleep(0.2)
         assert not running.done()
         stop.set()
+
+
+async def test_what_control_remembers_is_there_again_after_a_restart(tmp_path):
+    config = parse(SITE, tmp_path / "site.toml")
+    utc = datetime.now(UTC)
+    kept = Remembered(excursions=Excursions((utc,)), as_of=utc)
+    config.state_dir.mkdir()
+    Nonvolatile(config.state_dir).save(kept, 0.0)
+    stop = asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(fastpath.FastPath(config, {}).run(stop))
+        await asyncio.sleep(0.3)
+        stop.set()
+    again = Nonvolatile(config.state_dir).load()
+    assert len(again.excursions.began) == 1
+    assert again.as_of > utc
 
 
 METER = {"driver": "meter.eastron_sdm630", "role": "grid", "host": "127.0.0.1"}
