@@ -196,18 +196,11 @@ def prove(
     """
     refusals: list[Refusal] = []
     names = window.devices or tuple(d.id for d in snapshot.devices.values() if d.kind.steered)
-    ables: dict[DeviceId, Able] = {}
-    against: list[Refusal] = []
-    for device in names:
-        found = (
-            able(snapshot, device, product, window, tables, armed=device in armed)
-            if device in snapshot.devices
-            else Refusal.NO_DEVICE
-        )
-        if isinstance(found, Able):
-            ables[device] = found
-        else:
-            against.append(found)
+    ables, against = _judge([n for n in names if n in armed], snapshot, product, window, tables, armed=True)
+    if sum(a.most_w for a in ables.values()) < window.power_w:
+        others = [n for n in names if n not in armed]
+        more, also_against = _judge(others, snapshot, product, window, tables, armed=False)
+        ables, against = {**ables, **more}, [*against, *also_against]
     chosen: list[Able] = []
     for candidate in sorted(ables.values(), key=lambda a: (a.device not in armed, -a.most_w, a.device)):
         if sum(c.most_w for c in chosen) < window.power_w:
@@ -221,6 +214,27 @@ def prove(
     if not refusals and not armed and not _connected(snapshot, product, bands_w, tables.grid):
         refusals.append(Refusal.CONNECTION)
     return Proof({} if refusals else bands_w, tuple(dict.fromkeys(refusals)), ables)
+
+
+def _judge(
+    names: Iterable[DeviceId],
+    snapshot: Snapshot,
+    product: Product,
+    window: ReserveWindow,
+    tables: ControlTables,
+    *,
+    armed: bool,
+) -> tuple[dict[DeviceId, Able], list[Refusal]]:
+    ables: dict[DeviceId, Able] = {}
+    against: list[Refusal] = []
+    for device in names:
+        if device not in snapshot.devices:
+            against.append(Refusal.NO_DEVICE)
+        elif isinstance(found := able(snapshot, device, product, window, tables, armed=armed), Able):
+            ables[device] = found
+        else:
+            against.append(found)
+    return ables, against
 
 
 def _shortage(
