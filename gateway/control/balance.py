@@ -1,32 +1,41 @@
 """Pure: what the site draws besides its DERs, per phase, from the newest grid sample.
 
-The grid sample and the device samples belong to different instants, and a device that is still on its way to its last
-setpoint would be counted where it no longer is. So each device's power is taken from its history at the grid sample's
-own time, and while a device moves only half of what a new grid sample says is believed: with a whole step of the
-devices unseen, b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
+The grid sample and the device samples belong to different instants: a meter may be read seconds after what it shows was true
+(meter_lag.py). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
+the devices have done since. The sun's part is taken from its own meter, which is often faster. While a device moves only
+half of what a new grid sample says is believed: with a whole step of the devices unseen,
+b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from gateway.model import DeviceId, MeterSample, Snapshot
+from gateway.control import expectation, meter_lag
+from gateway.control.expectation import Expectation
+from gateway.control.known_power import NOTHING, Known, Powers
+from gateway.control.meter_lag import MeterLag
+from gateway.model import DeviceId, EvseSample, MeterRole, MeterSample, Snapshot, StorageSample
 
-HISTORY_S = 3.0
-MOTION_S = 0.6
-"""How long a movement may stay unseen: dead time, poll period and the device's own refresh."""
+MOTION_S = 0.4
+"""How far the instants of two samples may be apart: poll periods and the devices' own refresh."""
 STANDBY_W = 150.0
 STILL_W = 10.0
 """Movement that is noise."""
+ACTING_S = 0.5
+"""From the decision to the power, of a fast device."""
+LONGEST_PERIOD_S = 60.0
 
 type Phases = tuple[float, float, float]
-type Trace = tuple[tuple[float, float], ...]
+type Told = tuple[DeviceId, float, float, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """``base_w`` is the estimate; ``high`` and ``low`` are the more cautious of it and the newest raw value, for limits.
+    """``base_w`` is what the house should draw when a decision of now takes effect, without the devices; ``high`` and ``low``
+    are the more cautious of what it draws by estimate and by the newest raw value, for limits.
 
-    Import positive.
+    Import positive. ``house`` is the estimate without the sun, ``raw`` the same unsmoothed; ``fresh_at`` is when the grid
+    meter was last heard, ``period_s`` how often it is.
     """
 
     at: float
@@ -36,46 +45,112 @@ class Balance:
     low_w: float
     high_phase_w: Phases
     low_phase_w: Phases
-    traces: Mapping[DeviceId, Trace] = field(default_factory=dict)
+    house: Powers = NOTHING
+    raw: Powers = NOTHING
+    period_s: float = 1.0
+    known: Known = field(default_factory=Known)
+    sun: Known = field(default_factory=Known)
+    lag: MeterLag = field(default_factory=MeterLag)
+    expectation: Expectation = field(default_factory=Expectation)
 
 
 def update(previous: Balance | None, snapshot: Snapshot) -> Balance | None:
-    """Return the balance after ``snapshot``; the previous one when the grid sample is not new, None when it is stale."""
+    """Return the balance after ``snapshot``; None when the grid sample is stale."""
     grid = snapshot.grid()
-    traces = _traces(previous.traces if previous else {}, snapshot)
     if grid is None:
         return None
+    known = (previous.known if previous else Known()).noted(snapshot.at, _devices(snapshot))
+    sun = (previous.sun if previous else Known()).noted(snapshot.at, _sun(snapshot))
+    now = sun.at(snapshot.at)
     if previous is not None and grid.at <= previous.at:
-        return replace(previous, traces=traces)
-    raw_w, phases, motion_w = grid.power_w, list(_phases(grid)), 0.0
-    for device, trace in traces.items():
-        power_w = _power_at(trace, grid.at)
-        if _resting(snapshot, device, power_w):
-            continue
-        raw_w -= power_w
-        wired = snapshot.devices[device].phases
-        for phase in wired:
-            phases[phase - 1] -= power_w / len(wired)
-        motion_w += _motion_w(trace, snapshot, device)
-    trust = 0.5 + 0.5 * STILL_W / (STILL_W + motion_w) if previous else 1.0
-    base_w, *base = (
-        old + trust * (new - old)
-        for new, old in zip(
-            (raw_w, *phases),
-            (previous.base_w, *previous.base_phase_w) if previous else (0.0,) * 4,
-            strict=True,
+        return _told(previous, previous.house, previous.raw, now, known, sun)
+    lag = meter_lag.follow(
+        previous.lag if previous else MeterLag(), grid.at, grid.power_w + sun.total_w(grid.at), known
+    )
+    true_at = grid.at - lag.lag_s
+    ours, then = known.at(true_at), sun.at(true_at)
+    raw = _sum((grid.power_w, *_phases(grid)), _sum(then, ours, -1), 1)
+    period_s, trust, old = 1.0, 1.0, raw
+    if previous is not None:
+        period_s = previous.period_s + 0.2 * (
+            min(grid.at - previous.at, LONGEST_PERIOD_S) - previous.period_s
         )
+        motion_w = known.moved_w(true_at, MOTION_S) + (
+            _to_go_w(snapshot) if lag.lag_s < 2 * MOTION_S else 0.0
+        )
+        trust, old = 0.5 + 0.5 * STILL_W / (STILL_W + motion_w), previous.house
+    house = _between(old, raw, trust)
+    horizon_s = max(lag.lag_s, 0.0) + period_s / 2 + ACTING_S
+    expected = expectation.follow(
+        previous.expectation if previous else Expectation(), grid.at, house[0], horizon_s
     )
+    fresh = Balance(
+        grid.at,
+        0.0,
+        NOTHING[1:],
+        0.0,
+        0.0,
+        NOTHING[1:],
+        NOTHING[1:],
+        period_s=period_s,
+        lag=lag,
+        expectation=expected,
+    )
+    return _told(fresh, house, raw, now, known, sun)
+
+
+def _told(of: Balance, house: Powers, raw: Powers, sun_now: Powers, known: Known, sun: Known) -> Balance:
+    """Return the balance with the sun of now."""
+    base, newest = _sum(house, sun_now, -1), _sum(raw, sun_now, -1)
+    high = [max(b, n) for b, n in zip(base, newest, strict=True)]
+    low = [min(b, n) for b, n in zip(base, newest, strict=True)]
     return Balance(
-        at=grid.at,
-        base_w=base_w,
-        base_phase_w=(base[0], base[1], base[2]),
-        high_w=max(base_w, raw_w),
-        low_w=min(base_w, raw_w),
-        high_phase_w=(max(base[0], phases[0]), max(base[1], phases[1]), max(base[2], phases[2])),
-        low_phase_w=(min(base[0], phases[0]), min(base[1], phases[1]), min(base[2], phases[2])),
-        traces=traces,
+        at=of.at,
+        base_w=of.expectation.expected_w(house[0]) - sun_now[0],
+        base_phase_w=base[1:],
+        high_w=high[0],
+        low_w=low[0],
+        high_phase_w=(high[1], high[2], high[3]),
+        low_phase_w=(low[1], low[2], low[3]),
+        house=house,
+        raw=raw,
+        period_s=of.period_s,
+        known=known,
+        sun=sun,
+        lag=of.lag,
+        expectation=of.expectation,
     )
+
+
+def _devices(snapshot: Snapshot) -> Iterator[Told]:
+    infos, decisions = snapshot.devices, snapshot.decisions
+    samples: tuple[tuple[DeviceId, StorageSample | EvseSample | None], ...]
+    samples = (*snapshot.storages.items(), *snapshot.evses.items())
+    for device, sample in samples:
+        if sample is None:
+            continue
+        power_w, decided = sample.power_w, decisions.get(device)
+        if decided is not None and decided.power_w == 0.0 and abs(power_w) <= STANDBY_W:
+            # At 0 W it still draws for itself, as any load of the house: the others carry it.
+            power_w = 0.0
+        yield device, sample.at, power_w, infos[device].phases
+
+
+def _sun(snapshot: Snapshot) -> Iterator[Told]:
+    """What the PV meters tell, positive, whichever way round they count."""
+    for device, sample in snapshot.meters.items():
+        if sample is not None and snapshot.devices[device].role is MeterRole.PV:
+            yield device, sample.at, abs(sample.power_w), snapshot.devices[device].phases
+
+
+def _to_go_w(snapshot: Snapshot) -> float:
+    """How far the devices still are from what they were told."""
+    to_go_w = 0.0
+    for device, decided in snapshot.decisions.items():
+        sample = snapshot.storages.get(device) or snapshot.evses.get(device)
+        if sample is not None:
+            to_go_w += abs(decided.power_w - sample.power_w)
+    return to_go_w
 
 
 def _phases(grid: MeterSample) -> Phases:
@@ -89,39 +164,11 @@ def _phases(grid: MeterSample) -> Phases:
     return loads[0], loads[1], loads[2]
 
 
-def _traces(previous: Mapping[DeviceId, Trace], snapshot: Snapshot) -> dict[DeviceId, Trace]:
-    traces: dict[DeviceId, Trace] = {}
-    for device, sample in (*snapshot.storages.items(), *snapshot.evses.items()):
-        trace = tuple(p for p in previous.get(device, ()) if p[0] >= snapshot.at - HISTORY_S)
-        if sample is not None and (not trace or sample.at > trace[-1][0]):
-            trace = (*trace, (sample.at, sample.power_w))
-        if trace:
-            traces[device] = trace
-    return traces
+def _sum(one: Powers, other: Powers, sign: int) -> Powers:
+    a, b, c, d = (x + sign * y for x, y in zip(one, other, strict=True))
+    return a, b, c, d
 
 
-def _resting(snapshot: Snapshot, device: DeviceId, power_w: float) -> bool:
-    """A device at 0 W that still draws for itself is a load of the house like any other: the others carry it."""
-    decided = snapshot.decisions.get(device)
-    return decided is not None and decided.power_w == 0.0 and abs(power_w) <= STANDBY_W
-
-
-def _motion_w(trace: Trace, snapshot: Snapshot, device: DeviceId) -> float:
-    """How far the device has just moved, or still has to go to its setpoint."""
-    recent = [power_w for at, power_w in trace if at >= snapshot.at - MOTION_S] or [trace[-1][1]]
-    decided = snapshot.decisions.get(device)
-    to_go_w = abs(decided.power_w - trace[-1][1]) if decided else 0.0
-    return max(max(recent) - min(recent), to_go_w)
-
-
-def _power_at(trace: Trace, at: float) -> float:
-    """Linear between samples, held outside them."""
-    before = trace[0]
-    for point in trace:
-        if point[0] > at:
-            if before[0] >= at:
-                return before[1]
-            share = (at - before[0]) / (point[0] - before[0])
-            return before[1] + share * (point[1] - before[1])
-        before = point
-    return before[1]
+def _between(old: Powers, new: Powers, share: float) -> Powers:
+    a, b, c, d = (x + share * (y - x) for x, y in zip(old, new, strict=True))
+    return a, b, c, d
