@@ -29,7 +29,12 @@ BUDGETS = {
     "start_s": "3",
     "tick_500_evse_p99_ms": "25",
 }
-OTHERS: dict[str, str] = {"building": ".building", "frequency": ".frequency", "rivals": ".rivals"}
+OTHERS: dict[str, str] = {
+    "building": ".building",
+    "frequency": ".frequency",
+    "matrix": ".matrix",
+    "rivals": ".rivals",
+}
 """Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
 and, for --docs, writes its section with ``page.put_section``."""
 
@@ -52,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     top.add_argument(
-        "--docs", action="store_true", help="write docs/performance.md, or docs/reliability.md for fuzz"
+        "--docs",
+        action="store_true",
+        help="write docs/performance.md, or docs/reliability.md for fuzz and matrix",
     )
     fuzz = top.add_argument_group("fuzz")
     fuzz.add_argument("--minutes", type=float, default=1.0, help="for each parser (default: 1)")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
+from ..page import put_section
 from . import can_targets, register_targets, text_targets
 from .engine import ROOT, Result, Target, fuzz
 
@@ -85,7 +86,7 @@ def replay(name: str, given: bytes) -> int:
 
 
 def page(results: Sequence[Result], command: str, seed: int) -> str:
-    """Return docs/reliability.md."""
+    """Return the section of docs/reliability.md on fuzzing."""
     rows = [
         f"| `{r.name}` | {WHAT[r.name]} | {r.inputs:,}{f' ({r.units:,})' if r.units else ''} | {r.inputs / r.seconds:,.0f} "
         f"| {r.taken:,} | {r.refused:,} | {len(r.findings) or 'none'} |"
@@ -93,10 +94,6 @@ def page(results: Sequence[Result], command: str, seed: int) -> str:
     ]
     minutes = sum(r.seconds for r in results) / 60 / len(results)
     return "\n".join((
-        "# Reliability",
-        "",
-        "## Fuzzing",
-        "",
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores with `{command}`: seed {seed}, {minutes:.1f} min for each parser.",
         "",
         "Golden inputs (recordings, registers of simulated and recorded devices, whole sessions) are broken by flipped bits, telling values,",
@@ -131,7 +128,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.only:
         command += "".join(f" --only {name}" for name in names)
     if arguments.docs:
-        PAGE.write_text(page(results, command, arguments.seed), encoding="utf-8")
+        put_section(PAGE, "## Fuzzing", page(results, command, arguments.seed))
     told = json.dumps({"fuzz": [asdict(result) for result in results]})
     if arguments.json:
         Path(arguments.json).write_text(told + "\n", encoding="utf-8")

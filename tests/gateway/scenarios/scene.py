@@ -18,6 +18,8 @@ class Scene:
     def __init__(self, endpoints: dict[str, Any], folder: Path, stack: AsyncExitStack) -> None:
         self.endpoints = endpoints
         self.folder = folder
+        self.told = folder / "gateway.log"
+        """Where the gateway's log is read."""
         self.gateway: asyncio.subprocess.Process
         self.owner: Owner
         self._stack = stack
@@ -72,7 +74,7 @@ class Scene:
         started_at = loop.time()
         while not await condition():
             if loop.time() - started_at > seconds:
-                log = (self.folder / "gateway.log").read_text()[-3000:]
+                log = self.told.read_text()[-3000:]
                 raise AssertionError(f"not within {seconds} s\n{log}\n{await self.physics()}")
             await asyncio.sleep(0.1)
         return loop.time() - started_at

@@ -1,10 +1,12 @@
 """Export above the limit is counted on the wire, and the third time locks it out, through a kill and a restart."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
+from gateway.control.excursions import SETTLED_S
 from gateway.model import LOCK_OUT, Remembered
 from tests.gateway.scenarios.scene import scene_of
 
@@ -30,6 +32,7 @@ async def export_too_much(scene, times):
         return (await scene.physics())["house"]["grid_w"] > 0.0
 
     await scene.until(within, 10)
+    await asyncio.sleep(2 * SETTLED_S)
 
 
 async def test_the_third_excursion_locks_the_export_out_and_no_restart_clears_it(tmp_path):
