@@ -93,7 +93,7 @@ def follow(before: Reserve, snapshot: Snapshot, tables: ControlTables) -> Reserv
     reserve = replace(reserve, window=window)
     reserve, refusals = _judged(reserve, snapshot, tables)
     reserve = _stepped(reserve, refusals, snapshot, tables)
-    if window is None or reserve.phase not in ACTIVE or reserve.proof is None:
+    if window is None or reserve.phase not in ACTIVE or reserve.proof is None or not reserve.proof.bands_w:
         reserve = replace(reserve, recharge=None, zeros={}, trigger=Trigger())
         reserve = replace(reserve, status=_status(reserve, refusals, snapshot))
     else:
@@ -218,7 +218,10 @@ def _responding(
     delivered_w = sum(m[1] for m in measured.values() if m is not None)
     store = _together(proof, snapshot, window)
     minutes = product.reservoir_min or tables.reserve.reservoir_min
-    recharge = reserve.recharge or reservoir.begun(store, product, window.power_w, minutes, at)
+    recharge = reserve.recharge
+    if recharge is None or reserve.status.devices != tuple(proof.bands_w):
+        begun = reservoir.begun(store, product, window.power_w, minutes, at)
+        recharge = replace(begun, offset_w=recharge.offset_w, planned=recharge.planned) if recharge else begun
     most_w = tables.reserve.recharge_share * window.power_w
     allowed = reserve.event.share(at) if reserve.event else 1.0
     recharge = reservoir.followed(recharge, store, delivered_w, most_w, at, snapshot.utc, allowed)

@@ -117,6 +117,10 @@ def test_two_devices_share_and_one_that_leaves_is_replaced_within_a_second():
     status = r.state.control.reserve
     assert status.phase in {ReservePhase.ARMED, ReservePhase.RECOVERING}
     assert set(status.devices) == {"garage", "spare"}
+    r.run(20)
+    assert (
+        abs(r.state.control.reserve.offset_w) < 1.0
+    )  # the store is another now, and no charge was lost with the old
 
 
 def test_when_the_grid_is_lost_the_reserve_is_withdrawn_within_10_s_and_says_why():
@@ -305,3 +309,15 @@ def test_the_recharge_is_part_of_what_was_asked_and_of_the_proof():
     last = r.loop.proof()[-1]
     assert last.asked_w == pytest.approx(last.baseline_w + last.response_w)
     assert last.available
+
+
+def test_one_window_follows_another_without_a_gap_where_the_energy_still_lasts():
+    first = window(5000.0, hours=60 / 3600)
+    second = replace(first, id="lot-2", starts_at=first.ends_at, ends_at=first.ends_at + timedelta(hours=1))
+    r = site(fast_charger(), reserves=(first, second), frequency=stepping(20.0, 49.9))
+    r.run(90)
+    answered = r.trace.power_w["garage"][250:]
+    assert max(answered) < -2400.0
+    seconds = r.loop.proof()
+    assert {s.window_id for s in seconds} == {"lot-1", "lot-2"}
+    assert all(s.available for s in seconds[2:])
