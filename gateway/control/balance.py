@@ -7,14 +7,23 @@ half of what a new grid sample says is believed: with a whole step of the device
 b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from gateway.control import expectation, meter_lag
 from gateway.control.expectation import Expectation
 from gateway.control.known_power import NOTHING, Known, Powers
 from gateway.control.meter_lag import MeterLag
-from gateway.model import DeviceId, EvseSample, MeterRole, MeterSample, Snapshot, StorageSample
+from gateway.model import (
+    ZERO,
+    DeviceId,
+    EvseSample,
+    Interval,
+    MeterRole,
+    MeterSample,
+    Snapshot,
+    StorageSample,
+)
 
 MOTION_S = 0.4
 """How far the instants of two samples may be apart: poll periods and the devices' own refresh."""
@@ -24,6 +33,8 @@ STILL_W = 10.0
 ACTING_S = 0.5
 """From the decision to the power, of a fast device."""
 LONGEST_PERIOD_S = 60.0
+LASTING_S = 60.0
+NOWHERE: Mapping[DeviceId, float] = {}
 
 type Phases = tuple[float, float, float]
 type Told = tuple[DeviceId, float, float, tuple[int, ...]]
@@ -34,8 +45,8 @@ class Balance:
     """``base_w`` is what the house should draw when a decision of now takes effect, without the devices; ``high`` and ``low``
     are the more cautious of what it draws by estimate and by the newest raw value, for limits.
 
-    Import positive. ``house`` is the estimate without the sun, ``raw`` the same unsmoothed; ``fresh_at`` is when the grid
-    meter was last heard, ``period_s`` how often it is.
+    Import positive. ``lasting`` is the range of the estimate over the last minute; ``arriving_w`` is where each device will
+    be when a fast one could answer.
     """
 
     at: float
@@ -45,81 +56,110 @@ class Balance:
     low_w: float
     high_phase_w: Phases
     low_phase_w: Phases
-    house: Powers = NOTHING
+    lasting: Interval = ZERO
+    arriving_w: Mapping[DeviceId, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is known of the house: ``net`` is the estimate without devices and sun, ``raw`` the same unsmoothed.
+
+    ``period_s`` is how often the grid meter is heard, ``recent`` holds (time, least, most) base powers of the last minute.
+    ``balance`` is None while the grid meter is silent; what was learned of it stays.
+    """
+
+    balance: Balance | None = None
+    heard_at: float | None = None
+    net: Powers = NOTHING
     raw: Powers = NOTHING
     period_s: float = 1.0
     known: Known = field(default_factory=Known)
     sun: Known = field(default_factory=Known)
     lag: MeterLag = field(default_factory=MeterLag)
     expectation: Expectation = field(default_factory=Expectation)
+    recent: tuple[tuple[float, float, float], ...] = ()
+
+    @property
+    def horizon_s(self) -> float:
+        """Return how long after a change of the load an answer to it takes effect."""
+        return max(self.lag.lag_s, 0.0) + self.period_s / 2 + ACTING_S
 
 
-def update(previous: Balance | None, snapshot: Snapshot) -> Balance | None:
-    """Return the balance after ``snapshot``; None when the grid sample is stale."""
-    grid = snapshot.grid()
-    if grid is None:
-        return None
-    known = (previous.known if previous else Known()).noted(snapshot.at, _devices(snapshot))
-    sun = (previous.sun if previous else Known()).noted(snapshot.at, _sun(snapshot))
-    now = sun.at(snapshot.at)
-    if previous is not None and grid.at <= previous.at:
-        return _told(previous, previous.house, previous.raw, now, known, sun)
-    lag = meter_lag.follow(
-        previous.lag if previous else MeterLag(), grid.at, grid.power_w + sun.total_w(grid.at), known
+def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, float] = NOWHERE) -> House:
+    """Return the house after ``snapshot``."""
+    known = previous.known.noted(snapshot.at, _devices(snapshot))
+    sun = previous.sun.noted(snapshot.at, _sun(snapshot))
+    house = House(
+        None,
+        previous.heard_at,
+        previous.net,
+        previous.raw,
+        previous.period_s,
+        known,
+        sun,
+        previous.lag,
+        previous.expectation,
+        previous.recent,
     )
+    if (grid := snapshot.grid()) is None:
+        return replace(house, heard_at=None, recent=())
+    if previous.heard_at is None or grid.at > previous.heard_at:
+        house = _heard(house, grid, snapshot)
+    return _balanced(house, snapshot.at, arriving_w)
+
+
+def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
+    """Return the house after a new sample of the grid meter."""
+    known, sun = house.known, house.sun
+    lag = meter_lag.follow(house.lag, grid.at, grid.power_w + sun.total_w(grid.at), known)
     true_at = grid.at - lag.lag_s
-    ours, then = known.at(true_at), sun.at(true_at)
-    raw = _sum((grid.power_w, *_phases(grid)), _sum(then, ours, -1), 1)
-    period_s, trust, old = 1.0, 1.0, raw
-    if previous is not None:
-        period_s = previous.period_s + 0.2 * (
-            min(grid.at - previous.at, LONGEST_PERIOD_S) - previous.period_s
-        )
+    raw = _sum((grid.power_w, *_phases(grid)), _sum(sun.at(true_at), known.at(true_at), -1), 1)
+    net, period_s, expected = raw, house.period_s, Expectation()
+    if house.heard_at is not None:
+        elapsed_s = min(grid.at - house.heard_at, LONGEST_PERIOD_S)
+        period_s += 0.2 * (elapsed_s - period_s)
         motion_w = known.moved_w(true_at, MOTION_S) + (
             _to_go_w(snapshot) if lag.lag_s < 2 * MOTION_S else 0.0
         )
-        trust, old = 0.5 + 0.5 * STILL_W / (STILL_W + motion_w), previous.house
-    house = _between(old, raw, trust)
-    horizon_s = max(lag.lag_s, 0.0) + period_s / 2 + ACTING_S
-    expected = expectation.follow(
-        previous.expectation if previous else Expectation(), grid.at, house[0], horizon_s
-    )
-    fresh = Balance(
-        grid.at,
-        0.0,
-        NOTHING[1:],
-        0.0,
-        0.0,
-        NOTHING[1:],
-        NOTHING[1:],
-        period_s=period_s,
-        lag=lag,
-        expectation=expected,
-    )
-    return _told(fresh, house, raw, now, known, sun)
+        net = _between(house.net, raw, 0.5 + 0.5 * STILL_W / (STILL_W + motion_w))
+        expected = house.expectation
+    heard = replace(house, heard_at=grid.at, net=net, raw=raw, period_s=period_s, lag=lag)
+    return replace(heard, expectation=expectation.follow(expected, grid.at, net[0], heard.horizon_s))
 
 
-def _told(of: Balance, house: Powers, raw: Powers, sun_now: Powers, known: Known, sun: Known) -> Balance:
-    """Return the balance with the sun of now."""
-    base, newest = _sum(house, sun_now, -1), _sum(raw, sun_now, -1)
+def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) -> House:
+    """Return the house with its balance by the sun of now."""
+    sun_now = house.sun.at(now)
+    base, newest = _sum(house.net, sun_now, -1), _sum(house.raw, sun_now, -1)
     high = [max(b, n) for b, n in zip(base, newest, strict=True)]
     low = [min(b, n) for b, n in zip(base, newest, strict=True)]
-    return Balance(
-        at=of.at,
-        base_w=of.expectation.expected_w(house[0]) - sun_now[0],
+    base_w = house.expectation.expected_w(house.net[0]) - sun_now[0]
+    recent = _lately(house.recent, now, base_w)
+    balance = Balance(
+        at=house.heard_at or now,
+        base_w=base_w,
         base_phase_w=base[1:],
         high_w=high[0],
         low_w=low[0],
         high_phase_w=(high[1], high[2], high[3]),
         low_phase_w=(low[1], low[2], low[3]),
-        house=house,
-        raw=raw,
-        period_s=of.period_s,
-        known=known,
-        sun=sun,
-        lag=of.lag,
-        expectation=of.expectation,
+        lasting=Interval(min(r[1] for r in recent), max(r[2] for r in recent)),
+        arriving_w=arriving_w,
     )
+    return replace(house, balance=balance, recent=recent)
+
+
+def _lately(
+    recent: tuple[tuple[float, float, float], ...], now: float, base_w: float
+) -> tuple[tuple[float, float, float], ...]:
+    """Return the ranges of the last minute, one for each second, with ``base_w`` in the newest."""
+    if not recent or now >= recent[-1][0] + 1.0:
+        gone = next((n for n, r in enumerate(recent) if r[0] > now - LASTING_S), len(recent))
+        return (*recent[gone:], (now, base_w, base_w))
+    at, least, most = recent[-1]
+    if least <= base_w <= most:
+        return recent
+    return (*recent[:-1], (at, min(least, base_w), max(most, base_w)))
 
 
 def _devices(snapshot: Snapshot) -> Iterator[Told]:

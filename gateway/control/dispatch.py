@@ -11,7 +11,8 @@ from gateway.config import ControlTables
 from gateway.control import backup
 from gateway.control.balance import Balance
 from gateway.control.ladder import Bid, climb, sample_of, soc_pct
-from gateway.control.sharing import share
+from gateway.control.covering import Pace, cover, worth_w
+from gateway.control.dynamics import of as dynamics_of
 from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -91,14 +92,13 @@ def _site_target(
         # A dispatch call outranks requests and plan: it may use every device that no higher rung bound.
         bids = {d: _freed(b) for d, b in bids.items()}
         need_w = call.value - balance.base_w - _sum(bids, -1) - _sum(bids, 1)
-        return _shared(bids, snapshot, need_w, Reason(Rung.DISPATCH_CALL, "dispatch", call.event_id))
+        return _shared(bids, snapshot, balance, need_w, Reason(Rung.DISPATCH_CALL, "dispatch", call.event_id))
     if level is not None:
         reason = Reason(Rung.DISPATCH_CALL, "shed", level.event_id)
         bids = {d: _freed(b) if level.value >= 3 or (b.wish_w or 0.0) > 0 else b for d, b in bids.items()}
-        return _shared(bids, snapshot, self_consumption_w(bids, balance), reason)
-    return _shared(
-        bids, snapshot, self_consumption_w(bids, balance), Reason(Rung.SELF_CONSUMPTION, "self_consumption")
-    )
+        return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), reason)
+    reason = Reason(Rung.SELF_CONSUMPTION, "self_consumption")
+    return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), reason)
 
 
 def self_consumption_w(bids: Mapping[DeviceId, Bid], balance: Balance) -> float:
@@ -127,7 +127,7 @@ def _freed(bid: Bid) -> Bid:
 
 
 def _shared(
-    bids: dict[DeviceId, Bid], snapshot: Snapshot, need_w: float, reason: Reason
+    bids: dict[DeviceId, Bid], snapshot: Snapshot, balance: Balance, need_w: float, reason: Reason
 ) -> dict[DeviceId, Bid]:
     free = {d: b.interval for d, b in bids.items() if b.wish is None}
     stored_pct = {d: soc_pct(sample_of(snapshot, d)) or 0.0 for d in free}
@@ -141,7 +141,11 @@ def _shared(
         * ((100 - stored_pct[d]) if need_w > 0 else max(0.0, stored_pct[d] - floors[d]))
         for d in free
     }
-    shares = share(need_w, free, energy_wh, before_w, cars)
+    need_w = worth_w(need_w, sum(before_w.values()))
+    shift_w = need_w + balance.base_w
+    lasting = Interval(shift_w - balance.lasting.max_w, shift_w - balance.lasting.min_w)
+    paces = {d: Pace(dynamics_of(snapshot, d), balance.arriving_w.get(d, 0.0)) for d in free}
+    shares = cover(need_w, lasting, free, energy_wh, before_w, cars, paces)
     # A device that is closed on the side of the need wishes the whole of it, so that its limiter is named.
     closed = {d for d, i in free.items() if (need_w < 0 <= i.min_w) or (i.max_w <= 0 < need_w)}
     return {

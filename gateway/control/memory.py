@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import backup, demand_peak, excursions, plausibility, urgency
-from gateway.control.balance import Balance, update
+from gateway.control import backup, demand_peak, dynamics, excursions, plausibility, urgency
+from gateway.control.balance import Balance, House
+from gateway.control.balance import follow as housed
 from gateway.control.frequency import reserve
 from gateway.control.vehicles import Followed, follow, judged
 from gateway.model import ControlStatus, DeviceId, Remembered, Snapshot
@@ -24,6 +25,8 @@ class Memory:
     sold: reserve.Reserve = field(default_factory=reserve.Reserve)
     watch: plausibility.Watch = field(default_factory=plausibility.Watch)
     outage: backup.Backup = field(default_factory=backup.Backup)
+    moves: dynamics.Movements = field(default_factory=dynamics.Movements)
+    house: House = field(default_factory=House)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -36,6 +39,7 @@ def recalled(remembered: Remembered) -> Memory:
         exports=excursions.recalled(remembered.excursions, remembered.as_of),
         demand=demand_peak.Demand(remembered.peak),
         outage=backup.recalled(remembered.backup_phase),
+        moves=dynamics.recalled(remembered.dynamics),
     )
 
 
@@ -53,7 +57,8 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     seen = replace(judged(told, cars), control=memory.status)
     watch = plausibility.follow(memory.watch, seen, tables.grid)
     seen = plausibility.believed(seen, watch)
-    balance = update(memory.balance, seen)
+    moves = dynamics.follow(memory.moves, seen)
+    house = housed(memory.house, seen, moves.arriving_w)
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)
@@ -63,10 +68,11 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         memory.status,
         excursions=exports.told,
         peak=demand.peak,
+        dynamics=moves.dynamics,
         urgencies=needs.urgencies,
         reserve=sold.status,
         backup=outage.status,
     )
-    return Memory(cars, balance, status, exports, demand, needs, sold, watch, outage), replace(
-        seen, control=status
-    )
+    return Memory(
+        cars, house.balance, status, exports, demand, needs, sold, watch, outage, moves, house
+    ), replace(seen, control=status)

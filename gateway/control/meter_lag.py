@@ -55,4 +55,4 @@ def follow(previous: MeterLag, at: float, house_w: float, known: Known) -> Meter
 
 def _middle(errors: list[float], sure_w2: float) -> int:
     """Return the shortest of the lags that are as good as the best."""
-    return next(n for n, e in enumerate(errors) if n >= NO_LAG and e <= sure_w2 or e == 0.0)
+    return next(n for n, e in enumerate(errors) if (n >= NO_LAG and e <= sure_w2) or e == 0.0)

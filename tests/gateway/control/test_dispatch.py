@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import ControlTables
-from gateway.control.balance import update
+from gateway.control.balance import House, follow
 from gateway.control.dispatch import dispatch
 from gateway.control.ladder import RUNGS, climb
 from gateway.control.site_limits import fit, group_limits
@@ -33,7 +33,7 @@ HOUR = timedelta(hours=1)
 
 def decide(house):
     snapshot = house.snapshot()
-    outcome = dispatch(snapshot, ControlTables(house.grid), update(None, snapshot))
+    outcome = dispatch(snapshot, ControlTables(house.grid), follow(House(), snapshot).balance)
     return {d.device: d for d in outcome.decisions}, outcome.faults
 
 
@@ -207,7 +207,7 @@ def test_an_expired_request_and_a_stale_plan_fall_back_to_self_consumption(house
     request(site, RequestMode.CHARGE)
     planned(site, {"garage": 2500.0})
     late = replace(site.snapshot(), utc=site.snapshot().utc + 2 * HOUR)
-    outcome = dispatch(late, ControlTables(site.grid), update(None, late))
+    outcome = dispatch(late, ControlTables(site.grid), follow(House(), late).balance)
     assert {d.reason.rung for d in outcome.decisions} == {Rung.SELF_CONSUMPTION}
 
 
@@ -369,7 +369,7 @@ def test_a_tighter_import_limit_never_admits_more(house, arguments, tighter):
 def test_limits_hold_whenever_the_devices_could_hold_them(house, arguments):
     site = house(**{**arguments, "stale": frozenset()})
     snapshot = site.snapshot()
-    balance = update(None, snapshot)
+    balance = follow(House(), snapshot).balance
     outcome = dispatch(snapshot, ControlTables(site.grid), balance)
     windows = tuple(w for w in site.wishes.windows if w.active(snapshot.utc))
     limits = group_limits(
