@@ -149,7 +149,10 @@ def able(
     *,
     armed: bool,
 ) -> Able | Refusal:
-    """Return what a device could sell. One that is ``armed`` keeps going until its reservoir is used up."""
+    """Return what a device could sell.
+
+    One that is ``armed`` has proven its speed and goes on until its reservoir is used up: small steps measure badly.
+    """
     if (refusal := device_refusal(snapshot, device, product, window, tables)) is not None:
         return refusal
     reservoir = reservoir_of(snapshot, device, window.ends_at)
@@ -157,20 +160,16 @@ def able(
         return Refusal.CHARGE_UNKNOWN
     measured = snapshot.control.dynamics[device]
     steep = min(max(measured.ramp_w_per_s, 1.0), STEEPEST_W_PER_S)
-    begins_s = OWN_S + measured.dead_time_s
-    start_s = tables.reserve.start_s or product.start_s
-    if start_s is not None and begins_s > start_s:
-        return Refusal.STARTS_LATE
     most_w = _power_w(snapshot, device, product) / (1 + tables.reserve.recharge_share)
+    if armed:
+        going = Able(device, most_w, reservoir, steep, measured.dead_time_s)
+        return Refusal.RESERVOIR if exhausted(reservoir, product) else going
+    begins_s = OWN_S + measured.dead_time_s
+    if product.start_s is not None and begins_s > max(product.start_s, tables.reserve.start_s or 0.0):
+        return Refusal.STARTS_LATE
     in_time_w = min(((within - begins_s) * steep / share for share, within in _steps(product)), default=0.0)
     if in_time_w <= 0:
         return Refusal.FULL_LATE
-    if armed:
-        return (
-            Refusal.RESERVOIR
-            if exhausted(reservoir, product)
-            else Able(device, min(most_w, in_time_w), reservoir, steep, measured.dead_time_s)
-        )
     sustained = sustained_w(reservoir, product, product.reservoir_min or tables.reserve.reservoir_min)
     if sustained <= 0:
         return Refusal.RESERVOIR
