@@ -170,7 +170,7 @@ class BatteryRegisters(Registers):
         if any(self._image.get(model, name) > 1 for model, name in switches):
             self._image.words[first : first + len(words)] = before
             raise Illegal(3)
-        if touched[0] in self._enter_service and self._image.get(703, "ES"):
+        if touched[0] in self._enter_service and self._image.get(703, "ES") and not self.tripped:
             self._mains.start_again()
         if touched[0] in self._block:
             self._left_s = self._image.get(704, "WSetRvrtTms")

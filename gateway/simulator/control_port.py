@@ -169,8 +169,10 @@ def _charger_refuses(wired: WiredHouse, request: Request) -> None:
 
 
 def _battery_trip(wired: WiredHouse, request: Request) -> None:
-    """Let the battery's inverter trip, or start again."""
+    """Let the battery's inverter trip, also while it carries the house, or be well again."""
     wired.battery.tripped = _switch(request)
+    if wired.battery.tripped:
+        wired.house.mains.give_up()
 
 
 def _breaches_clear(wired: WiredHouse, _: Request) -> None:

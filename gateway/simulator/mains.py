@@ -60,6 +60,11 @@ class Mains:
         """Give the grid back."""
         self.present = True
 
+    def give_up(self) -> None:
+        """Let an inverter that carries the house trip."""
+        self.tripped = self.tripped or self.carried
+        self.carried = False
+
     def start_again(self) -> None:
         """Let an inverter that gave up try once more."""
         if self.islands and not self.powered and self._battery.discharge_max_w > 0.0:
