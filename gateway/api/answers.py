@@ -1,6 +1,7 @@
 """What each route does, one method per row of ``routes.ROUTES``; it knows the site and the access, but not HTTP."""
 # ruff: noqa: D102 - what a method does is the summary in its row
 
+import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.api.access import Pairing, Token, Tokens
+from gateway.api.control_view import ReserveView
 from gateway.api.openapi import document
 from gateway.api.problems import ProblemError
 from gateway.api.schema import (
@@ -23,11 +25,12 @@ from gateway.api.schema import (
     encode,
     fault_views,
     owner_view,
+    reserve_views,
     site_view,
 )
 from gateway.api.site import EquipmentState, Site, UtilityCredentials
 from gateway.api.throttle import Replays
-from gateway.api.wishes import actuator, known, new_request, patched
+from gateway.api.wishes import actuator, known, new_need, new_request, new_reserve, patched
 from gateway.model import (
     Acknowledgement,
     Decision,
@@ -35,6 +38,7 @@ from gateway.model import (
     DeviceInfo,
     GridEvent,
     HistoryPoint,
+    Need,
     OwnerSettings,
     Plan,
     Request,
@@ -43,6 +47,8 @@ from gateway.model import (
 
 INSPECTION_HOLDS = timedelta(seconds=60)
 """An inspection that does not reach the device in this time is forgotten."""
+VERDICT_WAIT_S = 1.5
+"""Control judges the next window within a tick, and tells of it within a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,9 @@ class Answers:
         return await self._site.history(asked.device, start, end, asked.limit)
 
     async def patch_owner(self, call: Call) -> OwnerSettings:
-        await self._site.set_owner(patched(self._site.view().owner, call.asked, self._devices()))
+        await self._site.set_owner(
+            patched(self._site.view().owner, call.asked, self._devices(), self._utc_now())
+        )
         return owner_view(self._site.view())
 
     async def request(self, call: Call) -> Request:
@@ -151,6 +159,50 @@ class Answers:
     async def cancel_request(self, call: Call) -> None:
         actuator(call.path["device"], self._devices())
         await self._site.cancel_request(call.path["device"])
+
+    async def set_need(self, call: Call) -> Need:
+        need = new_need(call.path["device"], call.asked, self._devices(), self._utc_now())
+        await self._site.set_need(need)
+        return need
+
+    async def clear_need(self, call: Call) -> None:
+        known(call.path["device"], self._devices())
+        await self._site.clear_need(call.path["device"])
+
+    async def reserves(self, _call: Call) -> Sequence[ReserveView]:
+        return reserve_views(self._site.view())
+
+    async def offer_reserve(self, call: Call) -> ReserveView:
+        source = call.client.name if call.client else ""
+        sold = self._site.view().reserves
+        window = new_reserve(uuid.uuid4().hex, source, call.asked, self._devices(), sold, self._utc_now())
+        await self._site.add_reserve(window)
+        return await self._judged(window.id)
+
+    async def _judged(self, window_id: str) -> ReserveView:
+        """Return a window as soon as control has judged it, or as it is after VERDICT_WAIT_S."""
+        deadline = asyncio.get_running_loop().time() + VERDICT_WAIT_S
+        while True:
+            view = self._site.view()
+            sold = reserve_views(view)
+            shown = next((r for r in sold if r.id == window_id), None)
+            if shown is None:
+                raise ProblemError("refused", "The window was taken back meanwhile.")
+            if shown.phase is not None or shown is not sold[0]:  # a later one is judged in its turn
+                return shown
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._site.next_change(view.seq)
+            except TimeoutError:
+                return shown
+
+    async def withdraw_reserve(self, call: Call) -> None:
+        window = next((w for w in self._site.view().reserves if w.id == call.path["reserve"]), None)
+        if window is None:
+            raise ProblemError("unknown_reserve")
+        if call.client and call.client.role is Role.AGGREGATOR and window.source != call.client.name:
+            raise ProblemError("forbidden", "Another client sold this window.")
+        await self._site.remove_reserve(window.id)
 
     async def inspected(self, call: Call) -> Acknowledgement:
         device = call.path["device"]

@@ -13,11 +13,17 @@ import msgspec
 from gateway.api.problems import PROBLEMS, Problem
 from gateway.api.routes import ALLOWED, ROUTES, Permission, Route
 from gateway.api.schema import API_VERSION
-from gateway.model import EvSample, EvseSample, MeterSample, StorageSample
+from gateway.model import EvSample, EvseSample, LoadSample, MeterSample, StorageSample
 
 REFERENCE = "#/components/schemas/{name}"
 EVERYWHERE = ("bad_request", "too_many_requests", "internal_error", "unavailable", "timed_out")
-SAMPLES = (MeterSample, StorageSample, EvseSample, EvSample)  # DeviceView.sample refers to them by name
+SAMPLES = (
+    MeterSample,
+    StorageSample,
+    EvseSample,
+    EvSample,
+    LoadSample,
+)  # DeviceView.sample refers to them by name
 
 type Json = dict[str, Any]
 
@@ -140,8 +146,8 @@ names; times are RFC 3339 in UTC. Energy counters are lifetime values that never
 `python -m gateway pair site.toml` shows one for ten minutes later on. The code works once. Five wrong ones close it.
 
 **Stream.** `/v1/ws` says `hello` (with the version), then `snapshot` with the whole state, then `change` messages at
-most twice a second: each key in `set` replaces that key of the state (`"plan"`) or that entry of devices, vehicles, decisions and equipment
-(`"devices.garage"`); `removed` lists entries that are gone. Ages and times of measurement alone make no change. When
+most twice a second: each key in `set` replaces that key of the state (`"plan"`) or that entry of devices, vehicles, decisions,
+equipment, control, urgencies and dynamics (`"devices.garage"`, `"control.backup"`); `removed` lists entries that are gone. Ages and times of measurement alone make no change. When
 nothing changes for 5 s comes a `heartbeat`: three missed ones mean that the gateway is gone. A device that does not
 answer stays in the state with `"available": false`; only `removed` means that it was taken away. Close code 4401 means
 that the token was withdrawn, 1001 that the gateway stops; a client that reads nothing for 10 s is cut off.

@@ -13,6 +13,7 @@ PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
     "unknown_device": (HTTPStatus.NOT_FOUND, "There is no such device."),
     "unknown_event": (HTTPStatus.NOT_FOUND, "There is no such grid event."),
     "unknown_utility": (HTTPStatus.NOT_FOUND, "There is no such utility."),
+    "unknown_reserve": (HTTPStatus.NOT_FOUND, "There is no such window of reserve."),
     "unknown_token": (HTTPStatus.NOT_FOUND, "There is no such token."),
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "The path does not know this method."),
     "pairing_closed": (HTTPStatus.CONFLICT, "No pairing is open; open one at the gateway."),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gateway.api.control_view import ReserveView
 from gateway.api.schema import (
     FaultView,
     Info,
@@ -17,10 +18,12 @@ from gateway.api.site import EquipmentState, UtilityCredentials
 from gateway.api.wishes import (
     HistoryQuery,
     InspectedBody,
+    NeedBody,
     NewestQuery,
     OwnerPatch,
     PairBody,
     RequestBody,
+    ReserveBody,
     TokenBody,
     UtilityBody,
 )
@@ -29,6 +32,7 @@ from gateway.model import (
     Decision,
     GridEvent,
     HistoryPoint,
+    Need,
     OwnerSettings,
     Plan,
     Request,
@@ -42,6 +46,7 @@ class Permission(StrEnum):
     PUBLIC = "public"
     READ = "read"
     COMMAND = "command"
+    MARKET = "market"
     SETTINGS = "settings"
     ACCESS = "access"
 
@@ -49,6 +54,7 @@ class Permission(StrEnum):
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
     Role.INSTALLER: frozenset({Permission.PUBLIC, Permission.READ, Permission.COMMAND}),
+    Role.AGGREGATOR: frozenset({Permission.PUBLIC, Permission.READ, Permission.MARKET}),
     Role.VIEWER: frozenset({Permission.PUBLIC, Permission.READ}),
 }
 
@@ -69,7 +75,8 @@ class Route:
     problems: tuple[str, ...] = ()
 
 
-READ, COMMAND, SETTINGS, ACCESS = Permission.READ, Permission.COMMAND, Permission.SETTINGS, Permission.ACCESS
+READ, COMMAND, MARKET = Permission.READ, Permission.COMMAND, Permission.MARKET
+SETTINGS, ACCESS = Permission.SETTINGS, Permission.ACCESS
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/info", "info", "Say who this gateway is", Permission.PUBLIC, 200, Info),
@@ -180,6 +187,47 @@ ROUTES: tuple[Route, ...] = (
         Acknowledgement,
         InspectedBody,
         problems=("unknown_device",),
+    ),
+    Route(
+        "PUT",
+        "/v1/devices/{device}/need",
+        "set_need",
+        "Say what the car at a charger still has to take before it leaves",
+        COMMAND,
+        200,
+        Need,
+        NeedBody,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "DELETE",
+        "/v1/devices/{device}/need",
+        "clear_need",
+        "Forget that the car has to take anything",
+        COMMAND,
+        204,
+        problems=("unknown_device",),
+    ),
+    Route("GET", "/v1/reserves", "reserves", "Sold frequency reserve", READ, 200, list[ReserveView]),
+    Route(
+        "POST",
+        "/v1/reserves",
+        "offer_reserve",
+        "Sell frequency reserve; the answer waits a moment for control's verdict",
+        MARKET,
+        201,
+        ReserveView,
+        ReserveBody,
+        problems=("unknown_device",),
+    ),
+    Route(
+        "DELETE",
+        "/v1/reserves/{reserve}",
+        "withdraw_reserve",
+        "Take a window back; an aggregator only its own",
+        MARKET,
+        204,
+        problems=("unknown_reserve",),
     ),
     Route("POST", "/v1/stop", "stop", "Stop: all to 0 W, contactors open, until lifted", COMMAND, 202),
     Route("DELETE", "/v1/stop", "resume", "Lift the stop", COMMAND, 204),

@@ -9,18 +9,30 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from gateway.api.control_view import (
+    ControlView,
+    ReserveView,
+    control_view,
+    dynamics_views,
+    reserve_view,
+    urgency_views,
+)
 from gateway.api.site import EquipmentState, Limits, SiteIdentity, Utility, View
 from gateway.faults import FAULTS, FaultCode
 from gateway.model import (
     ActiveFault,
+    ControlStatus,
     Decision,
     DeviceId,
     DeviceInfo,
+    Dynamics,
     EnergyTotals,
     EvSample,
     EvseSample,
     GridEvent,
+    LoadSample,
     MeterSample,
+    Need,
     OwnerSettings,
     Plan,
     PriceSlot,
@@ -28,6 +40,7 @@ from gateway.model import (
     Snapshot,
     StorageSample,
     Trip,
+    Urgency,
     VehicleSource,
     VehicleState,
 )
@@ -36,7 +49,7 @@ API_VERSION = 1
 API_MIN_VERSION = 1
 
 type Json = dict[str, Any]
-type Sample = MeterSample | StorageSample | EvseSample | EvSample
+type Sample = MeterSample | StorageSample | EvseSample | EvSample | LoadSample
 
 
 # ── what goes out ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,10 +70,11 @@ class Info:
 
 
 class Role(StrEnum):
-    """What a token lets its client do (routes.ALLOWED)."""
+    """What a token lets its client do (routes.ALLOWED). An aggregator sells the site's frequency reserve."""
 
     OWNER = "owner"
     INSTALLER = "installer"
+    AGGREGATOR = "aggregator"
     VIEWER = "viewer"
 
 
@@ -112,6 +126,7 @@ SAMPLE_SCHEMA = {
         {"$ref": "#/components/schemas/StorageSample"},
         {"$ref": "#/components/schemas/EvseSample"},
         {"$ref": "#/components/schemas/EvSample"},
+        {"$ref": "#/components/schemas/LoadSample"},
         {"type": "null"},
     ]
 }
@@ -184,9 +199,14 @@ class SiteView:
     site: SiteStatus
     devices: Mapping[DeviceId, DeviceView]
     vehicles: Mapping[DeviceId, VehicleView]
+    control: ControlView
+    urgencies: Mapping[DeviceId, Urgency]
+    dynamics: Mapping[DeviceId, Dynamics]
     limits: Limits
     owner: OwnerSettings
     requests: tuple[Request, ...]
+    reserves: tuple[ReserveView, ...]
+    needs: tuple[Need, ...]
     decisions: Mapping[DeviceId, Decision]
     faults: tuple[FaultView, ...]
     equipment: Mapping[DeviceId, EquipmentState]
@@ -200,6 +220,7 @@ class SiteView:
 def site_view(identity: SiteIdentity, view: View) -> SiteView:
     """Return what clients see of ``view``."""
     snapshot = view.snapshot
+    control = snapshot.control if snapshot else ControlStatus()
     return SiteView(
         api_version=API_VERSION,
         seq=view.seq,
@@ -215,9 +236,14 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
         ),
         devices={i: _device_view(view, snapshot, d) for i, d in snapshot.devices.items()} if snapshot else {},
         vehicles={i: _vehicle_view(view, i, v) for i, v in snapshot.vehicles.items()} if snapshot else {},
+        control=control_view(control),
+        urgencies=urgency_views(control.urgencies),
+        dynamics=dynamics_views(control.dynamics),
         limits=view.limits,
         owner=owner_view(view),
         requests=tuple(r for r in view.requests if view.utc < r.expires_at),
+        reserves=reserve_views(view),
+        needs=view.needs,
         decisions=dict(snapshot.decisions) if snapshot else {},
         faults=fault_views(view),
         equipment=dict(view.equipment),
@@ -234,6 +260,12 @@ def owner_view(view: View) -> OwnerSettings:
     known = view.snapshot.devices if view.snapshot else {}
     actuators = [i for i, d in known.items() if d.kind.steered]
     return replace(view.owner, devices={i: view.owner.of(i) for i in (*actuators, *view.owner.devices)})
+
+
+def reserve_views(view: View) -> tuple[ReserveView, ...]:
+    """Return the windows that were sold, the soonest first, with what control says of them."""
+    status = view.snapshot.control.reserve if view.snapshot else ControlStatus().reserve
+    return tuple(reserve_view(w, status) for w in sorted(view.reserves, key=lambda w: w.starts_at))
 
 
 def fault_views(view: View) -> tuple[FaultView, ...]:
@@ -260,6 +292,7 @@ def _device_view(view: View, snapshot: Snapshot, info: DeviceInfo) -> DeviceView
         or snapshot.storages.get(info.id)
         or snapshot.evses.get(info.id)
         or snapshot.evs.get(info.id)
+        or snapshot.loads.get(info.id)
     )
     age_s = max(0.0, view.now - sample.at) if sample else None
     if sample is None or age_s is None or age_s > info.max_age_s or not view.fast_path_alive:
@@ -282,7 +315,7 @@ def _vehicle_view(view: View, charger: DeviceId, car: VehicleState) -> VehicleVi
 def _with_energy(sample: Sample, totals: EnergyTotals) -> Sample:
     if isinstance(sample, MeterSample):
         return replace(sample, import_wh=totals.in_wh, export_wh=totals.out_wh)
-    if isinstance(sample, EvSample):
+    if isinstance(sample, EvSample | LoadSample):
         return sample
     return replace(sample, charged_wh=totals.in_wh, discharged_wh=totals.out_wh)
 
@@ -305,7 +338,7 @@ def encode(value: object) -> bytes:
 
 # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KEYED = ("devices", "vehicles", "decisions", "equipment")
+KEYED = ("devices", "vehicles", "decisions", "equipment", "control", "urgencies", "dynamics")
 HEADER = ("api_version", "seq", "at")
 
 
@@ -322,8 +355,8 @@ def hello(identity: SiteIdentity) -> Json:
 def change(old: Json, new: Json) -> Json | None:
     """Return the message that turns the SiteView ``old`` into ``new``, None when nothing changed but the passing of time.
 
-    ``set`` replaces whole keys: top-level ones, or one entry of devices, vehicles, decisions and equipment as
-    "devices.garage"; ``removed`` lists entries that are gone.
+    ``set`` replaces whole keys: top-level ones, or one entry of a KEYED one as "devices.garage" or
+    "control.backup"; ``removed`` lists entries that are gone.
     """
     before, after = _parts(old), _parts(new)
     changed = {

@@ -14,10 +14,12 @@ from gateway.model import (
     EnergyTotals,
     GridEvent,
     HistoryPoint,
+    Need,
     OwnerSettings,
     Plan,
     PriceSlot,
     Request,
+    ReserveWindow,
     Snapshot,
     Trip,
 )
@@ -35,11 +37,17 @@ class SiteIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits that hold now, an active call included: positive magnitudes, None where there is none."""
+    """The limits that hold now, an active call included: positive magnitudes, None where there is none.
+
+    ``circuits`` holds the fuse of each sub-board in A; ``peak_target_w`` is for the mean of a demand interval.
+    """
 
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     main_fuse_a: float | None = None
+    imbalance_limit_w: float | None = None
+    peak_target_w: float | None = None
+    circuits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,8 @@ class View:
     snapshot: Snapshot | None = None
     owner: OwnerSettings = field(default_factory=OwnerSettings)
     requests: tuple[Request, ...] = ()
+    reserves: tuple[ReserveWindow, ...] = ()
+    needs: tuple[Need, ...] = ()
     limits: Limits = field(default_factory=Limits)
     plan: Plan | None = None
     prices: tuple[PriceSlot, ...] = ()
@@ -136,6 +146,18 @@ class Site(Protocol):
 
     async def cancel_request(self, device: DeviceId) -> None:
         """Give ``device`` back to automatic; without a request nothing happens."""
+
+    async def add_reserve(self, window: ReserveWindow) -> None:
+        """Add a sold window; the caller has seen to it that it overlaps none."""
+
+    async def remove_reserve(self, window_id: str) -> None:
+        """Take a window back; without it nothing happens."""
+
+    async def set_need(self, need: Need) -> None:
+        """Put ``need`` in place of any earlier one of its device."""
+
+    async def clear_need(self, device: DeviceId) -> None:
+        """Forget what a car still has to take; without a need nothing happens."""
 
     async def acknowledge(self, acknowledged: Acknowledgement) -> None:
         """Pass on that a fault was inspected."""

@@ -3,9 +3,9 @@
 An unknown field, a wrong type or a value out of range raises ProblemError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -13,11 +13,27 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.problems import ProblemError
 from gateway.api.schema import Role
-from gateway.model import DeviceId, DeviceInfo, OwnerSettings, Request, RequestMode
+from gateway.model import (
+    DeviceId,
+    DeviceInfo,
+    DeviceKind,
+    Need,
+    OwnerSettings,
+    Request,
+    RequestMode,
+    ReserveProduct,
+    ReserveWindow,
+)
 
 Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Aware = Annotated[datetime, Meta(tz=True)]
+
+MOST_RESERVES = 96
+LONGEST_RESERVE = timedelta(days=7)
+FARTHEST_RESERVE = timedelta(days=31)
+FARTHEST_NEED = timedelta(days=7)
+LONGEST_STORM = timedelta(days=7)
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -51,14 +67,17 @@ class DevicePatch(_Strict):
     target_soc_pct: Percent | UnsetType = UNSET
     departure: time | UnsetType | None = UNSET
     discharge_allowed: bool | UnsetType = UNSET
+    drive_away_soc_pct: Percent | UnsetType = UNSET
 
 
 class OwnerPatch(_Strict):
-    """A part of OwnerSettings; what is left out stays."""
+    """A part of OwnerSettings; what is left out stays. ``storm_until`` null ends a storm."""
 
     control_on: bool | UnsetType = UNSET
     stopped: bool | UnsetType = UNSET
     grid_events_allowed: bool | UnsetType = UNSET
+    storm_until: Aware | UnsetType | None = UNSET
+    battery_may_charge_car: bool | UnsetType = UNSET
     devices: dict[str, DevicePatch] = {}
 
 
@@ -75,6 +94,23 @@ class InspectedBody(_Strict):
     """The fault whose cause was inspected on the spot."""
 
     code: str
+
+
+class ReserveBody(_Strict):
+    """A frequency reserve to be sold: ``power_w`` is a magnitude; without ``devices`` whoever proves able carries it."""
+
+    product: ReserveProduct
+    power_w: Annotated[float, Meta(gt=0.0, le=1e6)]
+    starts_at: Aware
+    ends_at: Aware
+    devices: Annotated[list[str], Meta(max_length=1000)] = []
+
+
+class NeedBody(_Strict):
+    """What the car still has to take before it leaves, as AC energy."""
+
+    energy_wh: Annotated[float, Meta(gt=0.0, le=1e6)]
+    departs_at: Aware
 
 
 class NewestQuery(_Strict):
@@ -111,8 +147,12 @@ def parse_query[T](query: Mapping[str, str], kind: type[T]) -> T:
         raise _invalid(str(error)) from None
 
 
-def patched(owner: OwnerSettings, patch: OwnerPatch, devices: Mapping[DeviceId, DeviceInfo]) -> OwnerSettings:
+def patched(
+    owner: OwnerSettings, patch: OwnerPatch, devices: Mapping[DeviceId, DeviceInfo], utc: datetime
+) -> OwnerSettings:
     """Return ``owner`` with ``patch`` laid over it. Raises ProblemError unknown_device or invalid_request."""
+    if isinstance(patch.storm_until, datetime) and patch.storm_until > utc + LONGEST_STORM:
+        raise _invalid(f"storm_until must be within {LONGEST_STORM.days} days")
     settings = dict(owner.devices)
     for device, part in patch.devices.items():
         actuator(device, devices)
@@ -130,6 +170,51 @@ def new_request(request_id: str, device: DeviceId, body: RequestBody, utc: datet
     return Request(request_id, device, body.mode, expires_at, body.power_w, body.until_soc_pct)
 
 
+def new_reserve(
+    window_id: str,
+    source: str,
+    body: ReserveBody,
+    devices: Mapping[DeviceId, DeviceInfo],
+    sold: Sequence[ReserveWindow],
+    utc: datetime,
+) -> ReserveWindow:
+    """Return the window that ``body`` sells. Raises ProblemError invalid_request, unknown_device, or refused beside others."""
+    if not body.starts_at < body.ends_at <= body.starts_at + LONGEST_RESERVE:
+        raise _invalid(f"ends_at must be after starts_at, by {LONGEST_RESERVE.days} days at most")
+    if not utc < body.ends_at <= utc + FARTHEST_RESERVE:
+        raise _invalid(f"the window must end in the next {FARTHEST_RESERVE.days} days")
+    for device in body.devices:
+        actuator(device, devices)
+    overlapped = next((w for w in sold if w.starts_at < body.ends_at and body.starts_at < w.ends_at), None)
+    if overlapped is not None:
+        raise ProblemError(
+            "refused",
+            f"From {overlapped.starts_at:%Y-%m-%d %H:%M} to {overlapped.ends_at:%Y-%m-%d %H:%M} UTC the reserve is sold"
+            f" already ({overlapped.id}).",
+        )
+    if len(sold) >= MOST_RESERVES:
+        raise ProblemError("refused", f"No more than {MOST_RESERVES} windows can be sold ahead.")
+    carriers = tuple(dict.fromkeys(body.devices))
+    return ReserveWindow(
+        window_id,
+        body.product,
+        body.power_w,
+        body.starts_at.astimezone(UTC),
+        body.ends_at.astimezone(UTC),
+        source,
+        carriers,
+    )
+
+
+def new_need(device: DeviceId, body: NeedBody, devices: Mapping[DeviceId, DeviceInfo], utc: datetime) -> Need:
+    """Return what the car at ``device`` needs. Raises ProblemError unknown_device or invalid_request."""
+    if known(device, devices).kind is not DeviceKind.EVSE:
+        raise _invalid(f"{device} is no charger")
+    if not utc < body.departs_at <= utc + FARTHEST_NEED:
+        raise _invalid(f"departs_at must be in the next {FARTHEST_NEED.days} days")
+    return Need(device, body.energy_wh, body.departs_at.astimezone(UTC))
+
+
 def known(device: DeviceId, devices: Mapping[DeviceId, DeviceInfo]) -> DeviceInfo:
     """Return the device. Raises ProblemError unknown_device."""
     if device not in devices:
@@ -141,7 +226,7 @@ def actuator(device: DeviceId, devices: Mapping[DeviceId, DeviceInfo]) -> Device
     """Return the device, if it takes orders. Raises ProblemError unknown_device or invalid_request."""
     info = known(device, devices)
     if not info.kind.steered:
-        raise _invalid(f"{device} is a meter and takes no orders")
+        raise _invalid(f"{device} takes no power as an order")
     return info
 
 

@@ -24,10 +24,12 @@ from gateway.model import (
     GridEvent,
     GridWindow,
     HistoryPoint,
+    Need,
     OwnerSettings,
     Plan,
     Request,
     RequestMode,
+    ReserveWindow,
     Snapshot,
     Trip,
     WindowKind,
@@ -192,7 +194,15 @@ class ServicesSite:
         kept = self._store.kept
         windows = sorted(self._calls.windows(utc) if self._calls else (), key=lambda w: w.starts_at)
         requests = tuple(r for r in kept.requests if r.expires_at > utc)
-        return Wishes(kept.owner, requests, tuple(windows[:MOST_WINDOWS]), self.plan, self._inspected)
+        return Wishes(
+            kept.owner,
+            requests,
+            tuple(windows[:MOST_WINDOWS]),
+            self.plan,
+            self._inspected,
+            self._reserves(utc),
+            self._needs(utc),
+        )
 
     # ── for the API ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,6 +219,8 @@ class ServicesSite:
             snapshot=self.snapshot,
             owner=self._store.kept.owner,
             requests=tuple(r for r in self._store.kept.requests if r.expires_at > utc),
+            reserves=self._reserves(utc),
+            needs=self._needs(utc),
             limits=self._limits(utc),
             plan=self.plan,
             prices=self._prices.window(midnight, midnight + PRICES_SHOWN),
@@ -246,6 +258,26 @@ class ServicesSite:
         """Give a device back to automatic."""
         kept = self._store.kept
         self._keep(replace(kept, requests=tuple(r for r in kept.requests if r.device != device)))
+
+    async def add_reserve(self, window: ReserveWindow) -> None:
+        """Add a sold window, on disk first."""
+        kept = self._store.kept
+        self._keep(replace(kept, reserves=(*self._reserves(self._clock()), window)))
+
+    async def remove_reserve(self, window_id: str) -> None:
+        """Take a window back; that holds even where the disk refuses to forget it."""
+        left = tuple(w for w in self._reserves(self._clock()) if w.id != window_id)
+        self._keep(replace(self._store.kept, reserves=left), anyway=True)
+
+    async def set_need(self, need: Need) -> None:
+        """Put a need in place of any earlier one of its device."""
+        others = tuple(n for n in self._needs(self._clock()) if n.device != need.device)
+        self._keep(replace(self._store.kept, needs=(*others, need)))
+
+    async def clear_need(self, device: DeviceId) -> None:
+        """Forget what a car still has to take."""
+        left = tuple(n for n in self._needs(self._clock()) if n.device != device)
+        self._keep(replace(self._store.kept, needs=left))
 
     async def acknowledge(self, acknowledged: Acknowledgement) -> None:
         """Pass on that a fault was inspected; it is not kept."""
@@ -322,6 +354,12 @@ class ServicesSite:
             left = tuple(r for r in kept.requests if r.device not in done)
             self._keep(replace(kept, requests=left), anyway=True)
 
+    def _reserves(self, utc: datetime) -> tuple[ReserveWindow, ...]:
+        return tuple(w for w in self._store.kept.reserves if w.ends_at > utc)
+
+    def _needs(self, utc: datetime) -> tuple[Need, ...]:
+        return tuple(n for n in self._store.kept.needs if n.departs_at > utc)
+
     def _limits(self, utc: datetime) -> Limits:
         grid = self._config.grid
         active = [w for w in self.wishes().windows if w.active(utc)]
@@ -331,6 +369,9 @@ class ServicesSite:
             import_limit_w=min((x for x in (*imports, grid.import_limit_w) if x is not None), default=None),
             export_limit_w=min((x for x in (*exports, grid.export_limit_w) if x is not None), default=None),
             main_fuse_a=grid.main_fuse_a,
+            imbalance_limit_w=grid.imbalance_limit_w,
+            peak_target_w=grid.peak_target_w,
+            circuits={name: circuit.fuse_a for name, circuit in self._config.circuits.items()},
         )
 
 

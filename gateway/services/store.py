@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.api.access import write_private
-from gateway.model import OwnerSettings, Request
+from gateway.model import Need, OwnerSettings, Request, ReserveWindow
 
 LOGGER = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ class Kept:
 
     owner: OwnerSettings = field(default_factory=OwnerSettings)
     requests: tuple[Request, ...] = ()
+    reserves: tuple[ReserveWindow, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 class OwnerStore:

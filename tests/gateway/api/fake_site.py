@@ -151,6 +151,19 @@ class FakeSite:
     async def cancel_request(self, device):
         await self.put(requests=tuple(r for r in self._view.requests if r.device != device))
 
+    async def add_reserve(self, window):
+        await self.put(reserves=(*self._view.reserves, window))
+
+    async def remove_reserve(self, window_id):
+        await self.put(reserves=tuple(w for w in self._view.reserves if w.id != window_id))
+
+    async def set_need(self, need):
+        others = tuple(n for n in self._view.needs if n.device != need.device)
+        await self.put(needs=(*others, need))
+
+    async def clear_need(self, device):
+        await self.put(needs=tuple(n for n in self._view.needs if n.device != device))
+
     async def stop(self, on):
         await self.put(owner=replace(self._view.owner, stopped=on))
 

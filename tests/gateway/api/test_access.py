@@ -125,3 +125,5 @@ def test_the_owner_may_all_and_the_viewer_only_reads():
     assert ALLOWED[Role.OWNER] == set(Permission)
     assert ALLOWED[Role.VIEWER] == {Permission.PUBLIC, Permission.READ}
     assert ALLOWED[Role.VIEWER] < ALLOWED[Role.INSTALLER] < ALLOWED[Role.OWNER]
+    assert ALLOWED[Role.AGGREGATOR] == ALLOWED[Role.VIEWER] | {Permission.MARKET}
+    assert Permission.MARKET not in ALLOWED[Role.INSTALLER]

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.schema import _timeless, change, encode, site_view, to_json
+from gateway.api.schema import KEYED, _timeless, change, encode, site_view, to_json
 from gateway.model import (
     ActiveFault,
     DeviceSettings,
@@ -44,10 +44,7 @@ def apply_change(state, message):
 
 def timeless(state):
     parts = {k: _timeless(v) for k, v in state.items() if k not in {"seq", "at"}}
-    return parts | {
-        k: {i: _timeless(v) for i, v in state[k].items()}
-        for k in ("devices", "vehicles", "decisions", "equipment")
-    }
+    return parts | {k: {i: _timeless(v) for i, v in state[k].items()} for k in KEYED}
 
 
 async def view(**parts):
@@ -152,6 +149,9 @@ states = st.fixed_dictionaries(
         "devices": st.dictionaries(ids, devices),
         "vehicles": st.dictionaries(ids, devices),
         "equipment": st.dictionaries(ids, decisions),
+        "control": st.dictionaries(ids, decisions),
+        "urgencies": st.dictionaries(ids, decisions),
+        "dynamics": st.dictionaries(ids, decisions),
         "decisions": st.dictionaries(ids, decisions),
         "requests": st.lists(json_values, max_size=2),
         "plan": json_values,

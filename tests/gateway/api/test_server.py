@@ -58,10 +58,17 @@ BODIES = {
     "pair": {"code": "123456", "client_name": "x"},
     "patch_owner": {"control_on": True},
     "request": {"mode": "charge_now"},
+    "set_need": {"energy_wh": 5000, "departs_at": "2026-01-01T00:00:00Z"},
+    "offer_reserve": {
+        "product": "fcr",
+        "power_w": 1000,
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2026-01-01T01:00:00Z",
+    },
     "add_utility": {"name": "Grid Co"},
     "add_token": {"name": "Tablet", "role": "viewer"},
 }
-FILL = {"{device}": "garage", "{event}": "e1", "{client}": "u1", "{token}": "nobody"}
+FILL = {"{device}": "garage", "{event}": "e1", "{client}": "u1", "{reserve}": "nothing", "{token}": "nobody"}
 
 
 @pytest.mark.parametrize("role", [None, *Role])

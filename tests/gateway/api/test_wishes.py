@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from gateway.api.problems import ProblemError
 from gateway.api.wishes import (
     HistoryQuery,
+    NeedBody,
     NewestQuery,
     OwnerPatch,
     PairBody,
     RequestBody,
+    ReserveBody,
     TokenBody,
     UtilityBody,
     new_request,
@@ -25,7 +27,7 @@ from gateway.model import DeviceSettings, OwnerSettings, RequestMode
 from tests.gateway.api.fake_site import INFOS
 
 UTC_NOW = datetime(2026, 11, 1, tzinfo=UTC)
-BODIES = [PairBody, TokenBody, UtilityBody, OwnerPatch, RequestBody]
+BODIES = [PairBody, TokenBody, UtilityBody, OwnerPatch, RequestBody, ReserveBody, NeedBody]
 words = st.sampled_from(
     ["mode", "power_w", "devices", "garage", "code", "name", "role", "boost", "control_on", "owner"]
 )
@@ -90,7 +92,7 @@ def test_a_valid_request_becomes_the_lease_it_asks_for(mode, power_w, until_soc_
 def test_a_patch_changes_what_it_names_and_keeps_the_rest():
     owner = OwnerSettings(grid_events_allowed=False, devices={"garage": DeviceSettings(floor_soc_pct=40.0)})
     patch = parse_body(b'{"control_on":true,"devices":{"garage":{"target_soc_pct":95}}}', OwnerPatch)
-    assert patched(owner, patch, INFOS) == OwnerSettings(
+    assert patched(owner, patch, INFOS, UTC_NOW) == OwnerSettings(
         control_on=True,
         grid_events_allowed=False,
         devices={"garage": DeviceSettings(floor_soc_pct=40.0, target_soc_pct=95.0)},
@@ -99,7 +101,7 @@ def test_a_patch_changes_what_it_names_and_keeps_the_rest():
 
 def test_an_empty_patch_changes_nothing():
     owner = OwnerSettings(control_on=True)
-    assert patched(owner, OwnerPatch(), INFOS) == owner
+    assert patched(owner, OwnerPatch(), INFOS, UTC_NOW) == owner
 
 
 def test_null_is_no_value_where_null_has_no_meaning():

@@ -16,10 +16,13 @@ from gateway.model import (
     EvseSample,
     EvseState,
     GridWindow,
+    Need,
     OwnerSettings,
     Plan,
     Request,
     RequestMode,
+    ReserveProduct,
+    ReserveWindow,
     VehicleSample,
     WindowKind,
     Wishes,
@@ -118,6 +121,21 @@ async def test_a_file_that_cannot_be_read_is_set_aside_and_the_site_observes(tmp
     path.write_text('{"owner": {"control_on": "yes"}}')
     assert not OwnerStore(path).kept.owner.control_on
     assert path.with_suffix(".unreadable").exists()
+
+
+async def test_sold_reserve_and_needs_survive_a_restart_and_go_down_until_they_are_over(store):
+    site = build(store)
+    sold = ReserveWindow("w1", ReserveProduct.FCR, 3000.0, NOW, NOW + HOUR)
+    await site.add_reserve(ReserveWindow("w0", ReserveProduct.FCR, 3000.0, NOW - 2 * HOUR, NOW - HOUR))
+    await site.add_reserve(sold)
+    await site.set_need(Need("garage", 9000.0, NOW - HOUR))
+    await site.set_need(Need("garage", 5000.0, NOW + HOUR))
+    again = build(OwnerStore(store._path))
+    assert again.wishes().reserves == again.view().reserves == (sold,)
+    assert again.wishes().needs == again.view().needs == (Need("garage", 5000.0, NOW + HOUR),)
+    await again.remove_reserve("w1")
+    await again.clear_need("garage")
+    assert (again.wishes().reserves, again.wishes().needs) == ((), ())
 
 
 async def test_a_boost_ends_when_its_soc_is_reached(store):
