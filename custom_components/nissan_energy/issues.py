@@ -16,6 +16,7 @@ OWNERS_FAULTS = frozenset(
     {
         "aux_battery_low",
         "can_bus_lost",
+        "clock_stepped",
         "contactor_welded",
         "device_refused",
         "fail_safe_unproven",
@@ -23,6 +24,10 @@ OWNERS_FAULTS = frozenset(
         "insulation",
         "journal_unwritable",
         "limits_conflict",
+        "meter_frozen",
+        "meter_implausible",
+        "meter_sign_flipped",
+        "nonvolatile_unwritable",
         "plan_stale",
         "reserve_proof_unwritable",
         "second_master",
