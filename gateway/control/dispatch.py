@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from gateway.config import ControlTables
 from gateway.control import backup
 from gateway.control.balance import Balance
-from gateway.control.ladder import Bid, climb, sample_of, soc_pct
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
+from gateway.control.ladder import Bid, climb, sample_of, soc_pct
 from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
