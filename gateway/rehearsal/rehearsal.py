@@ -39,7 +39,7 @@ class Rehearsal:
     """One site on a virtual clock.
 
     ``load`` and ``pv`` are functions of the second since the start: W in all (spread over the phases) or per phase; ``pv`` is
-    a positive magnitude and has a meter of its own. The loop ticks every ``tick_s`` and on each fresh grid sample. With
+    a positive magnitude; its meter tells it negative, as drivers do. The loop ticks every ``tick_s`` and on each fresh grid sample. With
     ``keep`` False no trace is kept, for long runs. ``brain`` makes another strategy that decides instead. ``state``,
     ``loop``, ``plants`` and the meters may be read and changed between runs and by ``at``.
     """
@@ -155,7 +155,7 @@ class Rehearsal:
         if self.pv and self._pv_meter:
             sun = _by_phase(self.pv(second))
             phase_w = [p - s for p, s in zip(phase_w, sun, strict=True)]
-            self._pv_meter.look(self.now, sun, 50.0, self.chance)
+            self._pv_meter.look(self.now, (-sun[0], -sun[1], -sun[2]), 50.0, self.chance)
         powers_w = {}
         for device, plant in self.plants.items():
             powers_w[device] = plant.step(self.now, dt_s)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from gateway.config import ControlTables, GridTable
 from gateway.model import DeviceKind, DeviceSettings, Interval, OwnerSettings, Wishes
@@ -14,6 +15,7 @@ from .strategies import PROFILES, SPLITS, Pd, Split, ZeroPoint
 LAGS_S = (1.0, 5.0, 10.0)
 SEEDS = (1, 2, 3, 4, 5)
 FUSE_A = 25.0
+METER_PERIOD_S = 1.0
 SETTINGS = {
     "battery": DeviceSettings(floor_soc_pct=10.0),
     "garage": DeviceSettings(floor_soc_pct=30.0, target_soc_pct=80.0),
@@ -70,7 +72,7 @@ def ran(hours: Refined, length_h: float, lag_s: float, seed: int, brain: MakeBra
         plants(),
         hours.load,
         pv=hours.pv,
-        meter=MeterModel(period_s=1.0, lag_s=lag_s, noise_w=5.0, max_age_s=5.0),
+        meter=MeterModel(period_s=METER_PERIOD_S, lag_s=lag_s, noise_w=5.0, max_age_s=5.0),
         wishes=Wishes(OwnerSettings(control_on=True, devices=SETTINGS)),
         seed=seed,
         tick_s=1.0,
@@ -109,9 +111,23 @@ RIVALS = ("ev_charger_30_s", "zero_point_10_s", "pd_1_s", "pd_1_s_direct")
 OURS = "ours"
 
 
-def contest(strategy: str, lag_s: float, hours: float, seed: int, brain: MakeBrain | None) -> list[Score]:
+def contest(lag_s: float, hours: float, seed: int, brain: MakeBrain | None) -> list[Score]:
     """Return the scores of one strategy on the stretches of one seed."""
-    return [
-        ran(refine(s.season, s.day, s.from_h, s.hours, seed), s.hours, lag_s, seed, brain)
-        for s in stretches(seed, hours)
-    ]
+    return [ran(refined(s, seed), s.hours, lag_s, seed, brain) for s in stretches(seed, hours)]
+
+
+@cache
+def refined(stretch: Stretch, seed: int) -> Refined:
+    """Return the load and the sun of a stretch."""
+    return refine(stretch.season, stretch.day, stretch.from_h, stretch.hours, seed)
+
+
+def delayed_ideal_w(lag_s: float, hours: float, seed: int) -> list[float]:
+    """Return the squared error of each second of an ideal that does at once what it sees, with this meter and no limits."""
+    errors: list[float] = []
+    delay_s = round(lag_s + METER_PERIOD_S)
+    for stretch in stretches(seed, hours):
+        house = refined(stretch, seed)
+        net_w = [sum(house.load(n)) - house.pv_w[n] for n in range(round(stretch.hours * 3600))]
+        errors += [(now - then) ** 2 for now, then in zip(net_w[delay_s:], net_w, strict=False)]
+    return errors
