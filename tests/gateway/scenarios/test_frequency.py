@@ -1,7 +1,9 @@
-"""Frequency reserve on the wire: a meter, a car on CHAdeMO, and the fast path, with nobody but the grid to say what to do."""
+"""Frequency reserve on the wire: a meter, a car on CHAdeMO, and nobody but the grid to say what to do."""
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,7 @@ from gateway.nonvolatile import Nonvolatile
 from gateway.services.fault_board import FaultBoard
 from tests.bench.house_and_gateway import ask_house, house, process, until
 from tests.gateway.scenarios.hardware import undisturbed
+from tests.gateway.scenarios.scene import scene_of
 
 SOLD_W = 3000.0
 MEASURED = Dynamics(dead_time_s=0.6, ramp_w_per_s=4000.0, steps=9)
@@ -143,3 +146,41 @@ async def test_the_cars_current_follows_the_frequency_and_every_second_is_stored
     assert window.witnessed == (window.last - window.first).total_seconds() + 1
     assert window.witnessed >= 12
     assert window.available_pct > 90.0
+
+
+async def test_what_the_owner_sells_is_answered_and_proven_over_the_death_of_the_services(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    Nonvolatile(state).save(Remembered(dynamics={"garage": MEASURED}), 0.0)
+    async with scene_of(tmp_path, "--frequency-meter") as scene:
+        for deed in (
+            {"do": "set_frequency", "hz": 50.0},
+            {"do": "set_load", "w": 1000.0},
+            {"do": "set_pv", "w": 0.0},
+        ):
+            await scene.ask(**deed)
+        await scene.control(devices={"garage": {"floor_soc_pct": 20.0}})
+        now = datetime.now(UTC)
+        ends_at = now + timedelta(seconds=45)
+        times = {"starts_at": now.isoformat(), "ends_at": ends_at.isoformat()}
+        await scene.owner.ask(
+            "POST", "reserves", {"product": "fcr", "power_w": SOLD_W, "devices": ["garage"], **times}
+        )
+
+        async def answers():
+            return (await scene.physics())["converter"]["ac_w"] < -0.9 * SOLD_W
+
+        async def armed():
+            return (await scene.state())["control"]["reserve"]["phase"] == "armed"
+
+        await scene.until(armed, 15)
+        await scene.ask("set_frequency", hz=49.8)
+        await scene.until(answers, 10)
+        os.kill(scene.pid_of("services"), signal.SIGKILL)
+        await asyncio.sleep(2)
+        assert await answers()
+        await scene.ask("set_frequency", hz=50.0)
+        await scene.until(scene.owner_is_back, 40)
+        await asyncio.sleep(max(0.0, (ends_at - datetime.now(UTC)).total_seconds()) + 7)
+    [window] = export(state, now, ends_at, tmp_path / "lot.csv", "csv")
+    assert window.witnessed == (window.last - window.first).total_seconds() + 1 >= 40
