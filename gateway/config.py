@@ -46,7 +46,7 @@ class GridTable:
 
     ``imbalance_limit_w`` bounds how far the DERs may part two phases (VDE-AR-N 4105: 4600). ``peak_target_w`` is what the
     mean import of a demand interval of ``peak_interval_s`` should not exceed. ``dimmed_w`` is the least that a dimming
-    grid operator must leave (§14a EnWG: 4200). ``exports_locked_out``: G100's counter of excursions locks the export.
+    grid operator must leave to one device (§14a EnWG: 4200); without it a utility's limit may be 0. ``exports_locked_out``: G100's counter of excursions locks the export.
     """
 
     main_fuse_a: float
@@ -58,7 +58,7 @@ class GridTable:
     imbalance_limit_w: float | None = None
     peak_target_w: float | None = None
     peak_interval_s: float = 900.0
-    dimmed_w: float = 4200.0
+    dimmed_w: float | None = None
     exports_locked_out: bool = False
 
     def check(self, where: str) -> None:
@@ -68,11 +68,10 @@ class GridTable:
         within(self.main_fuse_a, 6, 400, f"{where}.main_fuse_a")
         within(self.nominal_voltage_v, 90, 260, f"{where}.nominal_voltage_v")
         within(self.peak_interval_s, 60, 3600, f"{where}.peak_interval_s")
-        within(self.dimmed_w, 0, 1_000_000, f"{where}.dimmed_w")
-        for key in ("import_limit_w", "export_limit_w", "imbalance_limit_w", "peak_target_w"):
+        for key in ("import_limit_w", "export_limit_w", "imbalance_limit_w", "peak_target_w", "dimmed_w"):
             if (value := getattr(self, key)) is not None:
                 within(value, 0, 1_000_000, f"{where}.{key}")
-        within(self.blind_draw_w, 0, 100_000, f"{where}.blind_draw_w")
+        within(self.blind_draw_w, 0, self.main_fuse_a * self.nominal_voltage_v, f"{where}.blind_draw_w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +234,8 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
         for name, table in _table(tables["devices"], "devices").items()
     }
     prices = decode(PricesTable, tables["prices"], "prices") if "prices" in tables else None
+    backup = decode(BackupTable, tables["backup"], "backup") if "backup" in tables else None
+    _check_shed_order(backup, devices)
     return SiteConfig(
         site=decode(SiteTable, tables["site"], "site"),
         grid=decode(GridTable, tables["grid"], "grid"),
@@ -246,10 +247,20 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
             for name, table in _table(tables.get("circuits", {}), "circuits").items()
         },
         reserve=decode(ReserveTable, tables.get("reserve", {}), "reserve"),
-        backup=decode(BackupTable, tables["backup"], "backup") if "backup" in tables else None,
+        backup=backup,
         prices=dataclasses.replace(prices, file=path.parent.resolve() / prices.file) if prices else None,
         path=path,
     )
+
+
+def _check_shed_order(backup: BackupTable | None, devices: Mapping[str, DeviceTable]) -> None:
+    """Refuse to shed what is no load and no charger of this site."""
+    able = [name for name, d in devices.items() if d.driver.partition(".")[0] in ("load", "evse")]
+    for name in backup.shed_order if backup else ():
+        if name not in able:
+            raise ConfigError(
+                f"backup.shed_order: {name!r} is no load and no charger here{_meant(name, able)}"
+            )
 
 
 def _device(name: str, table: Any, folder: Path) -> DeviceTable:

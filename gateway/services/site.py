@@ -18,6 +18,8 @@ from gateway.faults import ConfigError, Misuse, Refused
 from gateway.link import Report
 from gateway.model import (
     Acknowledgement,
+    BackupPhase,
+    BackupStatus,
     Decision,
     DeviceId,
     EnergyTotals,
@@ -166,10 +168,18 @@ class ServicesSite:
             self.plan = report.snapshot.wishes.plan
             self.known.set()
         self.snapshot = report.snapshot
+        self._take_part()
         self._journal.record(report.snapshot)
         self._equipment.look(report.snapshot)
         self._end_requests(report.snapshot)
         self.changed()
+
+    def _take_part(self) -> None:
+        """Leave the market's calls while the owner wants that, and while there is no grid; the utility is told."""
+        backup = self.snapshot.control.backup if self.snapshot else BackupStatus()
+        if self._calls is not None:
+            connected = backup.phase is BackupPhase.GRID
+            self._calls.allow_market(self.owner.grid_events_allowed and connected)
 
     def replan(self, plan: Plan | None) -> None:
         """Replace the plan."""
@@ -243,8 +253,7 @@ class ServicesSite:
     async def set_owner(self, owner: OwnerSettings) -> None:
         """Replace the owner's standing wishes, on disk first. Raises Refused when the disk does not take them."""
         self._keep(replace(self._store.kept, owner=owner))
-        if self._calls is not None:
-            self._calls.allow_market(owner.grid_events_allowed)
+        self._take_part()
 
     async def add_request(self, request: Request) -> None:
         """Put a request in place of any earlier one on its device."""
