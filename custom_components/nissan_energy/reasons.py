@@ -66,6 +66,19 @@ CODES = (
     "discharge_refused",
     "full",
     "envelope_failed",
+    "battery_to_car",
+    "export_locked_out",
+    "departure",
+    "peak_target",
+    "imbalance_l3_l2",
+    "imbalance_l3_l1",
+    "imbalance_l2_l3",
+    "imbalance_l2_l1",
+    "imbalance_l1_l3",
+    "imbalance_l1_l2",
+    "circuit_l3",
+    "circuit_l2",
+    "circuit_l1",
 )
 
 REASONS = [*RUNGS, *CODES, NOTHING]

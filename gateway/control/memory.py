@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import backup, demand_peak, dynamics, excursions, plausibility, urgency
+from gateway.control import backup, demand_peak, dynamics, excursions, plausibility, quality, urgency
 from gateway.control.balance import Balance, House
 from gateway.control.balance import follow as housed
 from gateway.control.frequency import reserve
@@ -27,6 +27,7 @@ class Memory:
     outage: backup.Backup = field(default_factory=backup.Backup)
     moves: dynamics.Movements = field(default_factory=dynamics.Movements)
     house: House = field(default_factory=House)
+    watched: quality.Watched = field(default_factory=quality.Watched)
 
 
 def recalled(remembered: Remembered) -> Memory:
@@ -59,6 +60,7 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     seen = plausibility.believed(seen, watch)
     moves = dynamics.follow(memory.moves, seen)
     house = housed(memory.house, seen, moves.arriving_w)
+    watched = quality.follow(memory.watched, seen, house)
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)
@@ -69,6 +71,7 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         excursions=exports.told,
         peak=demand.peak,
         dynamics=moves.dynamics,
+        quality=watched.quality,
         urgencies=needs.urgencies,
         reserve=sold.status,
         backup=outage.status,

@@ -1,0 +1,164 @@
+"""Pure: how well the grid exchange follows its target, as an owner can read it.
+
+``hunting`` means that the loop moves the grid by itself: nearly all of what the meter shows can be told from our own moves
+at one and the same delay. A restless load is not that: at least half of the movement is then its own, and ours takes it
+back. ``sluggish`` means that errors last longer than a load takes to be answered at once.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from math import sqrt
+
+from gateway.control.balance import House
+from gateway.control.dynamics import of
+from gateway.control.target import target
+from gateway.model import ControlQuality, QualityVerdict, Reason, Rung, Snapshot
+
+WINDOW_S = 300.0
+POINT_S = 1.0
+JUDGE_S = 5.0
+LEAST_S = 20.0
+"""After this much of the window a verdict can be given."""
+CLOSE_W = 100.0
+"""An RMS error up to this is what noise and steps of the devices cost."""
+RUNNING_W = 20.0
+LIMITED_SHARE = 0.3
+SHORT_W = 50.0
+OWN_SHARE = 0.35
+"""Where less than this part of the grid's movement is not our own, the loop is hunting."""
+TURN_W = 100.0
+HUNTING_TURNS_PER_H = 40.0
+DELAYS_S = range(19)
+LONG_S = 5.0
+LONG_SHARE = 0.5
+LAGGING_S = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A second of control: the error and what was running; ``limit`` is what held the devices back."""
+
+    at: float
+    heard_at: float
+    grid_w: float
+    error_w: float
+    own_w: float
+    running: bool
+    limit: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The window, and the verdict on it."""
+
+    points: tuple[Point, ...] = ()
+    judged_at: float = 0.0
+    quality: ControlQuality = field(default_factory=ControlQuality)
+
+
+def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
+    """Return what was watched up to ``snapshot``; without a grid meter nothing is added."""
+    points = previous.points
+    if points and snapshot.at < points[-1].at + POINT_S:
+        return previous
+    if (grid := snapshot.grid()) is None:
+        return previous
+    if points and grid.at <= points[-1].heard_at:
+        return previous
+    running, limit = _running(snapshot)
+    wanted_w, _ = target(snapshot)
+    own_w = house.known.total_w(snapshot.at)
+    point = Point(snapshot.at, grid.at, grid.power_w, grid.power_w - wanted_w, own_w, running, limit)
+    gone = next((n for n, p in enumerate(points) if p.at > snapshot.at - WINDOW_S), len(points))
+    points = (*points[gone:], point)
+    if snapshot.at < previous.judged_at + JUDGE_S:
+        return replace(previous, points=points)
+    return Watched(points, snapshot.at, judged(points, house, snapshot))
+
+
+def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> ControlQuality:
+    """Return the verdict on a window."""
+    window_s = points[-1].at - points[0].at
+    if window_s < LEAST_S or not any(p.running for p in points):
+        return ControlQuality(window_s=window_s)
+    rms_w = sqrt(sum(p.error_w * p.error_w for p in points) / len(points))
+    turns_per_h = _turns(points) * 3600 / window_s
+    limits = Counter(p.limit for p in points if p.limit is not None)
+    verdict, by = QualityVerdict.STABLE, None
+    if rms_w > CLOSE_W:
+        if limits.total() >= LIMITED_SHARE * len(points):
+            verdict, by = QualityVerdict.LIMITED, limits.most_common(1)[0][0]
+        elif turns_per_h >= HUNTING_TURNS_PER_H and _foreign_share(points) < OWN_SHARE:
+            verdict, by = QualityVerdict.HUNTING, _slowest(house, snapshot)
+        elif _long_share(points) > LONG_SHARE:
+            verdict, by = QualityVerdict.SLUGGISH, _slowest(house, snapshot)
+    return ControlQuality(verdict, round(rms_w, 1), round(turns_per_h, 1), window_s, by)
+
+
+def _running(snapshot: Snapshot) -> tuple[bool, Reason | None]:
+    """Tell whether a device runs or should, and what holds back the one that is held back most."""
+    running, limit, most_w = False, None, SHORT_W
+    for decision in snapshot.decisions.values():
+        running = running or abs(decision.wanted_w) > RUNNING_W or abs(decision.power_w) > RUNNING_W
+        short_w = abs(decision.wanted_w - decision.power_w)
+        if decision.limited_by is not None and short_w > most_w:
+            limit, most_w = decision.limited_by, short_w
+    return running, limit
+
+
+def _turns(points: tuple[Point, ...]) -> int:
+    """Count how often what the devices do together turned by more than ``TURN_W``."""
+    turns, direction, edge_w = 0, 0, points[0].own_w
+    for point in points:
+        way_w = point.own_w - edge_w
+        if way_w * direction > 0 or (direction == 0 and abs(way_w) >= TURN_W):
+            edge_w, direction = point.own_w, direction or (1 if way_w > 0 else -1)
+        elif abs(way_w) >= TURN_W:
+            edge_w, direction, turns = point.own_w, -direction, turns + 1
+    return turns
+
+
+def _foreign_share(points: tuple[Point, ...]) -> float:
+    """Return the part of the grid's movement that no delay of our own moves explains."""
+    own = [p.own_w for p in points]
+    left = []
+    for delay in DELAYS_S:
+        if delay >= len(points) - 10:
+            break
+        pairs = range(delay + 1, len(points))
+        foreign = sum(
+            (points[n].grid_w - points[n - 1].grid_w - own[n - delay] + own[n - delay - 1]) ** 2
+            for n in pairs
+        )
+        part = sum((points[n].grid_w - points[n - 1].grid_w) ** 2 for n in pairs)
+        left.append(foreign / part if part else 1.0)
+    return min(left, default=1.0)
+
+
+def _long_share(points: tuple[Point, ...]) -> float:
+    """Return the part of the squared error that lies in stretches of one sign longer than ``LONG_S``."""
+    total = lasting = run = 0.0
+    since, sign = points[0].at, 0
+    for point in points:
+        now = (point.error_w > SHORT_W) - (point.error_w < -SHORT_W)
+        if now != sign:
+            since, sign, run = point.at, now, 0.0
+        square = point.error_w**2
+        total, run = total + square, run + square
+        if sign and point.at - since >= LONG_S:
+            lasting, run = lasting + run, 0.0
+    return lasting / total if total else 0.0
+
+
+def _slowest(house: House, snapshot: Snapshot) -> Reason:
+    """Return what makes the answer late: the meter, or the slowest of the devices."""
+    meter_s = max(house.lag.lag_s, 0.0) + house.period_s / 2
+    late_s = {d: of(snapshot, d).dead_time_s for d in snapshot.decisions if _steered(snapshot, d)}
+    slowest = max(late_s, key=lambda d: late_s[d], default="")
+    if meter_s >= min(LAGGING_S, late_s.get(slowest, 0.0)) or not slowest:
+        return Reason(Rung.CAPABILITY, "meter_lag")
+    return Reason(Rung.CAPABILITY, "device_slow", slowest)
+
+
+def _steered(snapshot: Snapshot, device: str) -> bool:
+    return device in snapshot.devices and snapshot.devices[device].kind.steered
