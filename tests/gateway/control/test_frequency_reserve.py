@@ -5,6 +5,8 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.config import CircuitTable, ReserveTable
 from gateway.control.frequency import recovery
@@ -321,3 +323,32 @@ def test_one_window_follows_another_without_a_gap_where_the_energy_still_lasts()
     seconds = r.loop.proof()
     assert {s.window_id for s in seconds} == {"lot-1", "lot-2"}
     assert all(s.available for s in seconds[2:])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    course=st.lists(st.floats(47.5, 52.0), min_size=1, max_size=12),
+    product=st.sampled_from(ReserveProduct),
+    soc_pct=st.floats(5.0, 100.0),
+)
+def test_whatever_the_frequency_no_more_is_asked_than_was_sold_and_nothing_beyond_the_floor(
+    course, product, soc_pct
+):
+    r = site(
+        fast_charger(soc_pct=soc_pct),
+        reserves=(window(2000.0, product=product),),
+        settings=floor(40.0),
+        load_w=0.0,
+        **COARSE,
+    )
+    r.run(3)
+    for hz in course:
+        r.frequency = lambda second, hz=hz: hz
+        r.run(4)
+        status = r.state.control.reserve
+        assert abs(status.response_w) <= 2000.0
+        assert abs(status.offset_w) <= 200.0
+        assert all(abs(w) <= 2000.0 + 200.0 + 1000.0 for w in status.asked_w.values())
+        assert bool(status.asked_w) == (status.phase in {ReservePhase.ARMED, ReservePhase.RECOVERING})
+        if soc_pct <= 40.0:
+            assert r.plants["garage"].power_w >= -1.0
