@@ -1,0 +1,321 @@
+"""A house without a grid: who is stopped, who helps, who keeps what, and how it comes back. By monotonic time alone."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.config import BackupTable, ControlTables
+from gateway.control.dispatch import dispatch
+from gateway.control.envelope import admit
+from gateway.control.memory import Memory, advance, recalled
+from gateway.faults import FaultCode
+from gateway.model import (
+    BackupPhase,
+    DeviceInfo,
+    DeviceKind,
+    GridWindow,
+    Interval,
+    LoadSample,
+    MeterSample,
+    OwnerSettings,
+    Remembered,
+    Request,
+    RequestMode,
+    WindowKind,
+)
+from tests.gateway.control.conftest import GRID, UTC_NOW, House
+
+TABLE = BackupTable(continuous_w=5000.0, reconnect_s=30.0, shed_order=("boiler", "pump"))
+TABLES = ControlTables(GRID, backup=TABLE, serial="S")
+LOADS = {
+    "boiler": DeviceInfo("boiler", DeviceKind.LOAD, "Boiler", "l", rated=Interval(0, 2000), phases=(2,)),
+    "pump": DeviceInfo("pump", DeviceKind.LOAD, "Pump", "l", rated=Interval(0, 1500), phases=(3,)),
+}
+
+
+@dataclass
+class Home:
+    """A house that lives tick by tick; ``carried_w`` is what its inverter gives in the island."""
+
+    house: House = field(default_factory=House)
+    memory: Memory = field(default_factory=Memory)
+    tables: ControlTables = TABLES
+    islanded: bool | None = False
+    voltage_v: float = 230.0
+    carried_w: float = 800.0
+    loads_on: bool = True
+    utc_shift: timedelta = timedelta()
+    silent: bool = False
+    decisions: dict = field(default_factory=dict)
+    snapshot: object = None
+
+    def tick(self, seconds=0.1):
+        self.house.at += seconds
+        self.house.decisions = self.decisions
+        if self.islanded:
+            self.house.battery_w = -self.carried_w
+        told = self.house.snapshot()
+        at = self.house.at
+        dead = MeterSample(at, 0.0, (0.0,) * 3, (0.0,) * 3, (0.0,) * 3, 0.0)
+        grid = None if self.silent else dead if self.voltage_v == 0 else told.meters["grid"]
+        battery = replace(told.storages["battery"], islanded=self.islanded)
+        told = replace(
+            told,
+            utc=UTC_NOW + self.utc_shift + timedelta(seconds=at),
+            devices={
+                **told.devices,
+                **LOADS,
+                "battery": replace(told.devices["battery"], islands=True),
+            },
+            meters={"grid": grid},
+            storages={"battery": battery},
+            loads={d: LoadSample(at, self.loads_on) for d in LOADS},
+        )
+        self.memory, self.snapshot = advance(self.memory, told, self.tables)
+        self.decisions = {
+            d.device: d for d in dispatch(self.snapshot, self.tables, self.memory.balance).decisions
+        }
+        return self
+
+    def run(self, seconds, step=0.5):
+        for _ in range(round(seconds / step)):
+            self.tick(step)
+        return self
+
+    def lose(self):
+        self.voltage_v, self.islanded = 0.0, True
+        return self.tick()
+
+    def restore(self):
+        self.voltage_v, self.islanded = 230.0, False
+        self.house.battery_w = 0.0
+        return self.tick()
+
+    @property
+    def status(self):
+        return self.snapshot.control.backup
+
+    def power_w(self, device):
+        return self.decisions[device].power_w
+
+    def faults(self):
+        return dispatch(self.snapshot, self.tables, self.memory.balance).faults
+
+
+@pytest.fixture
+def home():
+    lived = Home()
+    lived.house.settings("garage", drive_away_soc_pct=20.0)
+    return lived.run(2)
+
+
+def charging(home):
+    later = UTC_NOW + timedelta(days=1)
+    wish = Request("r", "garage", RequestMode.CHARGE, later)
+    home.house.wishes = replace(home.house.wishes, requests=(wish,))
+    home.run(2)
+    assert home.power_w("garage") > 3000
+    home.house.car_w = home.power_w("garage")
+    return home
+
+
+def test_the_car_and_the_loads_go_at_the_first_look_although_the_owner_asked_for_charging(home):
+    charging(home).lose()
+    assert home.status.phase is BackupPhase.ISLANDED
+    assert home.power_w("garage") == 0.0
+    assert home.decisions["garage"].limited_by.code == "island_shed"
+    assert not home.decisions["boiler"].engage
+    assert not home.decisions["pump"].engage
+    assert set(home.status.shed) == {"garage", "boiler", "pump"}
+    assert FaultCode.GRID_LOST in home.faults()
+
+
+def test_nothing_is_ordered_of_the_inverter_that_carries_the_house(home):
+    home.lose().run(5)
+    assert home.power_w("battery") == 0.0
+    assert home.decisions["battery"].reason.code == "islanded"
+
+
+def test_a_silent_meter_changes_nothing_in_an_island_and_is_no_fault_of_its_own(home):
+    home.silent = True
+    home.lose().run(10)
+    assert home.status.phase is BackupPhase.ISLANDED
+    assert FaultCode.GRID_METER_STALE not in home.faults()
+
+
+def test_the_car_is_charged_from_surplus_sun_alone_once_the_battery_is_nearly_full(home):
+    home.house.battery_soc_pct, home.carried_w = 80.0, -3000.0
+    home.lose().run(10)
+    assert home.power_w("garage") == 0.0
+    home.house.battery_soc_pct = 96.0
+    home.tick()
+    assert 2000 < home.power_w("garage") < 3000
+    home.carried_w = 500.0  # a cloud
+    home.tick()
+    assert home.power_w("garage") == 0.0
+
+
+def test_loads_come_back_one_by_one_from_the_end_of_the_order_while_there_is_sun_and_go_without(home):
+    home.house.battery_soc_pct, home.carried_w, home.house.plugged = 96.0, -3000.0, False
+    home.lose().run(19)
+    assert not home.decisions["pump"].engage
+    home.run(4)
+    assert home.decisions["pump"].engage
+    assert not home.decisions["boiler"].engage
+    home.run(21)
+    assert home.decisions["boiler"].engage
+    home.carried_w = 4500.0  # more than 80 % of what the inverter carries
+    home.tick()
+    assert not home.decisions["boiler"].engage
+    assert home.decisions["pump"].engage
+    home.house.battery_soc_pct = 87.0
+    home.tick()
+    assert not home.decisions["pump"].engage
+
+
+def test_the_car_helps_a_battery_that_has_little_and_keeps_what_it_needs_to_drive_away(home):
+    home.house.battery_soc_pct, home.house.car_soc_pct = 45.0, 24.0
+    home.lose().run(5)
+    assert home.power_w("garage") == pytest.approx(-650.0)
+    assert home.decisions["garage"].reason.code == "island_support"
+    admitted = admit(home.decisions["garage"], None, home.snapshot, 10.0)
+    assert admitted.power_w < 0
+    home.house.car_soc_pct = 20.0
+    home.run(200)
+    assert home.power_w("garage") == 0.0
+
+
+def test_the_car_goes_below_the_owners_floor_in_a_blackout_but_not_where_he_forbids_discharge(home):
+    home.house.settings("garage", floor_soc_pct=70.0)
+    home.house.battery_soc_pct = 45.0
+    assert home.lose().run(2).power_w("garage") < 0
+    home.house.settings("garage", discharge_allowed=False)
+    assert home.run(2).power_w("garage") == 0.0
+
+
+def test_the_car_helps_an_inverter_that_carries_too_much(home):
+    home.carried_w = 4600.0
+    home.lose().run(2)
+    assert home.power_w("garage") < -500
+    home.house.plugged = False
+    home.run(20)
+    assert home.status.overloaded
+    assert FaultCode.BACKUP_OVERLOADED in home.faults()
+
+
+def test_a_silent_meter_admits_discharge_in_an_island_alone(home):
+    home.house.battery_soc_pct = 45.0
+    home.silent = True
+    home.lose().run(2)
+    wanted = home.decisions["garage"]
+    assert admit(wanted, None, home.snapshot, 10.0).power_w < 0
+    grid = replace(home.snapshot, control=replace(home.snapshot.control, backup=type(home.status)()))
+    assert admit(wanted, None, grid, 10.0).power_w == 0.0
+
+
+def test_at_the_reserve_everything_is_off_and_said(home):
+    home.lose()
+    home.house.battery_soc_pct, home.house.plugged = 5.0, False
+    home.tick()
+    assert home.status.phase is BackupPhase.RESERVE
+    assert FaultCode.BACKUP_LOW in home.faults()
+    assert {"boiler", "pump"} <= set(home.status.shed)
+
+
+def test_in_the_dark_a_restart_is_tried_each_hour_for_six_minutes_and_sooner_when_the_sun_shows(home):
+    home.lose()
+    home.islanded = None
+    home.run(2)
+    assert home.status.phase is BackupPhase.DARK
+    assert FaultCode.BACKUP_DARK in home.faults()
+    tries = []
+    for _ in range(0, 9000, 30):
+        home.tick(30)
+        tries.append(home.decisions["battery"].engage)
+    starts = [n for n in range(1, len(tries)) if tries[n] and not tries[n - 1]]
+    assert len(starts) == 2
+    assert sum(tries) * 30 == pytest.approx(2 * 360, abs=90)
+
+
+def test_it_comes_back_by_itself_after_a_steady_grid_and_slowly(home):
+    home.lose().run(5)
+    home.restore()
+    assert home.status.phase is BackupPhase.RESYNC
+    assert home.power_w("battery") == home.power_w("garage") == 0.0
+    home.run(29)
+    assert home.status.phase is BackupPhase.RESYNC
+    home.run(65)
+    assert home.status.phase is BackupPhase.GRID
+    assert home.decisions["boiler"].engage
+    assert home.decisions["battery"].interval.max_w < 1500
+    assert home.run(600).status.bounds == {}
+
+
+def test_the_clock_may_jump(home):
+    charging(home)
+    home.utc_shift = timedelta(days=-400)
+    home.lose()
+    assert home.power_w("garage") == 0.0
+    home.utc_shift = timedelta(hours=7)
+    home.restore()
+    home.utc_shift = timedelta(days=-1)
+    assert home.run(29).status.phase is BackupPhase.RESYNC
+    assert home.run(65).status.phase is BackupPhase.GRID
+
+
+def test_a_restart_in_a_blackout_goes_on_where_it_was(home):
+    home.lose()
+    home.memory = recalled(Remembered(backup_phase=BackupPhase.ISLANDED))
+    home.restore()
+    assert home.status.phase is BackupPhase.RESYNC
+
+
+def test_a_utilitys_dispatch_does_nothing_while_there_is_no_grid(home):
+    call = GridWindow(WindowKind.DISPATCH, -4000.0, UTC_NOW, UTC_NOW + timedelta(days=1), "e", "u")
+    home.house.wishes = replace(home.house.wishes, windows=(call,))
+    home.lose().run(2)
+    assert home.power_w("battery") == home.power_w("garage") == 0.0
+
+
+def test_before_a_storm_everything_is_charged_and_nothing_is_sold(home):
+    call = GridWindow(WindowKind.DISPATCH, -4000.0, UTC_NOW, UTC_NOW + timedelta(days=1), "e", "u")
+    owner = replace(home.house.wishes.owner, storm_until=UTC_NOW + timedelta(days=1))
+    home.house.wishes = replace(home.house.wishes, owner=owner, windows=(call,))
+    home.run(2)
+    assert home.status.storm
+    assert home.power_w("battery") > 0
+    assert home.power_w("garage") > 0
+    assert home.decisions["battery"].reason.code == "storm"
+    home.house.battery_soc_pct, home.house.car_soc_pct = 100.0, 95.0
+    home.run(120)
+    assert home.power_w("battery") >= 0
+    assert home.power_w("garage") >= 0
+
+
+def test_hours_of_autonomy_count_what_may_be_used_and_the_house_without_its_loads(home):
+    home.house.load_w = 1000.0
+    home.run(1200)
+    battery_wh = 10_000 * (60 - 5) / 100
+    car_wh = 36_000 * (60 - 20) / 100
+    assert home.status.autonomy_h == pytest.approx(0.93 * (battery_wh + car_wh) / 1000.0, rel=0.1)
+
+
+def test_a_leg_bears_no_more_than_its_share(home):
+    home.tables = replace(TABLES, backup=replace(TABLE, leg_w=2000.0))
+    home.house.battery_soc_pct, home.carried_w = 96.0, -4500.0
+    home.lose().tick()
+    assert 0 < home.power_w("garage") <= 1600.0
+
+
+def test_a_site_without_a_backup_table_stops_its_cars_all_the_same(home):
+    home.tables = ControlTables(GRID)
+    charging(home).lose()
+    assert home.power_w("garage") == 0.0
+
+
+def test_the_owners_stop_outranks_all_of_it(home):
+    home.house.wishes = replace(home.house.wishes, owner=OwnerSettings(control_on=True, stopped=True))
+    home.house.battery_soc_pct = 45.0
+    home.lose().run(2)
+    assert home.power_w("garage") == 0.0
