@@ -62,7 +62,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """``seconds`` is the proof that nobody has stored yet. ``refused_since`` and ``proven_since`` are monotonic s."""
+    """``seconds`` is the proof that nobody has stored yet; ``proven_at`` and the two ``since`` are monotonic s."""
 
     phase: ReservePhase = ReservePhase.OFF
     window: ReserveWindow | None = None
