@@ -352,3 +352,19 @@ def test_whatever_the_frequency_no_more_is_asked_than_was_sold_and_nothing_beyon
         assert bool(status.asked_w) == (status.phase in {ReservePhase.ARMED, ReservePhase.RECOVERING})
         if soc_pct <= 40.0:
             assert r.plants["garage"].power_w >= -1.0
+
+
+def test_a_device_that_was_measured_at_its_work_can_be_sold():
+    r = site(
+        slow_charger(poll_s=0.5), reserves=(window(5000.0, begins_s=85.0),), dynamics={}, reserve=ACCEPTED
+    )
+    r.run(2)
+    assert r.state.control.reserve.refusals == (Refusal.UNMEASURED,)
+    for number, power_w in enumerate((3000.0, 100.0, 2500.0)):
+        request = Request(
+            f"r{number}", "garage", RequestMode.CHARGE, START + timedelta(days=1), power_w=power_w
+        )
+        r.state.wishes = replace(r.state.wishes, requests=(request,))
+        r.run(25)
+    r.run(15)
+    assert r.state.control.reserve.phase is ReservePhase.ARMED
