@@ -12,7 +12,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .client import DeviceView, Fault, Sample
 from .coordinator import NissanEnergyConfigEntry, SiteData
-from .entity import ReadingEntity, SiteEntity, StandingEntity, follow_devices, is_evse, is_steered
+from .entity import ReadingEntity, SiteEntity, StandingEntity, follow_devices, is_evse, is_load, is_steered
 
 PARALLEL_UPDATES = 0
 
@@ -54,7 +54,13 @@ READINGS = (
         key="charging",
         device_class=BinarySensorDeviceClass.BATTERY_CHARGING,
         exists=is_steered,
-        is_on=lambda sample: sample.power_w > FLOWS_W,
+        is_on=lambda sample: (sample.power_w or 0.0) > FLOWS_W,
+    ),
+    ReadingDescription(
+        key="load",
+        device_class=BinarySensorDeviceClass.POWER,
+        exists=is_load,
+        is_on=lambda sample: sample.on,
     ),
 )
 

@@ -30,10 +30,12 @@ from .client import (
     GridEvent,
     InvalidRequest,
     Limits,
+    Need,
     OwnerSettings,
     Plan,
     PriceSlot,
     Request,
+    ReserveWindow,
     Site,
     SiteView,
 )
@@ -57,6 +59,8 @@ class SiteData:
     owner: OwnerSettings
     limits: Limits
     requests: Mapping[str, Request]
+    reserves: tuple[ReserveWindow, ...]
+    needs: Mapping[str, Need]
     faults: tuple[Fault, ...]
     equipment: Mapping[str, Equipment]
     plan: Plan | None
@@ -72,6 +76,8 @@ class SiteData:
             owner=view.owner,
             limits=view.limits,
             requests={request.device: request for request in view.requests},
+            reserves=view.reserves,
+            needs={need.device: need for need in view.needs},
             faults=view.faults,
             equipment=view.equipment,
             plan=view.plan,
@@ -210,7 +216,7 @@ class GatewayFeed:
         if before is None or before.equipment != view.equipment:
             show_equipment(self._hass, self._entry, view.equipment, names)
         self.site.async_publish(SiteData.of(view))
-        live = LiveData(devices=view.devices, decisions=view.decisions, vehicles=view.vehicles)
+        live = LiveData(view.devices, view.decisions, view.vehicles, view.control, view.urgencies)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):
             self._live_shown_at = now
             self.live.async_publish(live)

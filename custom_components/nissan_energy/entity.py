@@ -168,6 +168,16 @@ def is_pv_meter(view: DeviceView) -> bool:
     return view.info.kind == "meter" and view.info.role == "pv"
 
 
+def is_load(view: DeviceView) -> bool:
+    """Tell whether the device is a load that the gateway can hold off."""
+    return view.info.kind == "load"
+
+
+def acts(view: DeviceView) -> bool:
+    """Tell whether the gateway decides for the device."""
+    return is_steered(view) or is_load(view)
+
+
 def is_vehicle(view: DeviceView) -> bool:
     """Tell whether the device is a car on its own bus."""
     return view.info.kind == "vehicle"

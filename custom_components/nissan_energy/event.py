@@ -1,4 +1,4 @@
-"""Events: a utility's call begins, changes or ends; a fault comes or goes."""
+"""Events: a utility's call begins, changes or ends; a fault comes or goes; the grid is lost or comes back."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,9 +8,10 @@ from homeassistant.components.event import EventEntity, EventEntityDescription
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .client import Fault, GridEvent
-from .coordinator import GatewayFeed, NissanEnergyConfigEntry, SiteData
-from .entity import SiteEntity
+from .client import Backup, Fault, GridEvent
+from .coordinator import GatewayFeed, NissanEnergyConfigEntry, PushCoordinator, SiteData
+from .entity import NissanEnergyEntity, SiteEntity
+from .pace import LiveData
 
 PARALLEL_UPDATES = 0
 
@@ -21,6 +22,17 @@ GRID_EVENT = EventEntityDescription(
     event_types=["announced", "started", "changed", "ended", "cancelled", "opted_out", "rejected"],
 )
 FAULT = EventEntityDescription(key="fault", event_types=["raised", "cleared"])
+GRID_SUPPLY = EventEntityDescription(
+    key="grid_supply", event_types=["lost", "reserve", "dark", "running_again", "seen_again", "back"]
+)
+
+PHASE_NEWS = {
+    "islanded": "lost",
+    "reserve": "reserve",
+    "dark": "dark",
+    "resync": "seen_again",
+    "grid": "back",
+}
 
 BECAME = {
     "scheduled": "announced",
@@ -36,7 +48,8 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: NissanEnergyConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the events of the site."""
-    async_add_entities([GridEventNews(entry.runtime_data), FaultNews(entry.runtime_data)])
+    feed = entry.runtime_data
+    async_add_entities([GridEventNews(feed), FaultNews(feed), SupplyNews(feed)])
 
 
 class SiteNews(SiteEntity, EventEntity):
@@ -98,6 +111,33 @@ class FaultNews(SiteNews):
             yield "raised", _reported(new[key])
         for key in old.keys() - new.keys():
             yield "cleared", _reported(old[key])
+
+
+class SupplyNews(NissanEnergyEntity[PushCoordinator[LiveData]], EventEntity):
+    """A blackout, and its end."""
+
+    def __init__(self, feed: GatewayFeed) -> None:
+        """Take the present as known."""
+        super().__init__(feed, feed.live, GRID_SUPPLY)
+        self._seen = self.coordinator.data.control.backup
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        before, self._seen = self._seen, self.coordinator.data.control.backup
+        if kind := _supply_news(before, self._seen):
+            shown = {"autonomy_h": self._seen.autonomy_h, "shed": list(self._seen.shed)}
+            self._trigger_event(kind, shown)
+            self.async_write_ha_state()
+        super()._handle_coordinator_update()
+
+
+def _supply_news(before: Backup, now: Backup) -> str | None:
+    if before.phase == now.phase:
+        return None
+    if now.phase == "islanded" and before.phase != "grid":
+        return "running_again" if before.phase in {"dark", "reserve"} else "lost"
+    return PHASE_NEWS.get(now.phase)
 
 
 def _told(event: GridEvent) -> dict[str, Any]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 OWNERS_FAULTS = frozenset(
     {
         "aux_battery_low",
+        "backup_dark",
+        "backup_low",
+        "backup_overloaded",
         "can_bus_lost",
         "clock_stepped",
         "contactor_welded",

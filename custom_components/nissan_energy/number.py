@@ -44,6 +44,12 @@ SETTINGS = (
         setting="floor_soc_pct",
         value=lambda settings: settings.floor_soc_pct,
     ),
+    SettingDescription(
+        key="drive_away_soc",
+        exists=is_evse,
+        setting="drive_away_soc_pct",
+        value=lambda settings: settings.drive_away_soc_pct,
+    ),
 )
 
 

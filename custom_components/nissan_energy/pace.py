@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from .client import Car, Decision, DeviceView
+from .client import Car, Control, Decision, DeviceView, Urgency
 
 SPACING = timedelta(seconds=5)
 """Between two publications of live data in which nothing considerable happened."""
@@ -23,6 +23,8 @@ class LiveData:
     devices: Mapping[str, DeviceView]
     decisions: Mapping[str, Decision]
     vehicles: Mapping[str, Car] = field(default_factory=dict)
+    control: Control = field(default_factory=Control)
+    urgencies: Mapping[str, Urgency] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,24 @@ def due(shown: LiveData, latest: LiveData, since: timedelta) -> bool:
 def _is_event(old: LiveData, new: LiveData) -> bool:
     if old.devices.keys() != new.devices.keys() or old.decisions.keys() != new.decisions.keys():
         return True
+    if _control_turned(old.control, new.control):
+        return True
     if any(_car_turned(old.vehicles.get(i), car) for i, car in new.vehicles.items()):
         return True
     return any(_device_turned(old.devices[i], view) for i, view in new.devices.items()) or any(
         _decision_turned(old.decisions[i], decision) for i, decision in new.decisions.items()
     )
+
+
+def _control_turned(old: Control, new: Control) -> bool:
+    return _turning(old) != _turning(new)
+
+
+def _turning(control: Control) -> tuple[object, ...]:
+    """Return what of control is news at once."""
+    backup, reserve = control.backup, control.reserve
+    told = backup.phase, backup.shed, backup.storm, backup.overloaded
+    return *told, control.quality.verdict, reserve.phase, reserve.refusals, control.excursions
 
 
 def _device_turned(old: DeviceView, new: DeviceView) -> bool:
@@ -61,10 +76,9 @@ def _device_turned(old: DeviceView, new: DeviceView) -> bool:
     before, after = old.sample, new.sample
     if before is None or after is None:
         return before is not after
-    state = before.state, before.plugged, before.stop_cause, before.vehicle is None
-    return state != (after.state, after.plugged, after.stop_cause, after.vehicle is None) or _leaps(
-        before.power_w, after.power_w
-    )
+    state = before.on, before.state, before.plugged, before.stop_cause, before.vehicle is None
+    now = after.on, after.state, after.plugged, after.stop_cause, after.vehicle is None
+    return state != now or _leaps(before.power_w or 0.0, after.power_w or 0.0)
 
 
 def _car_turned(old: Car | None, new: Car) -> bool:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, override
 
 from homeassistant.components.select import SelectEntity, SelectEntityDescription
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.util import dt as dt_util
 
 from .client import DeviceView
 from .coordinator import GatewayFeed, NissanEnergyConfigEntry
@@ -111,3 +112,15 @@ class ChargeMode(StandingEntity, SelectEntity):
                 until_soc_pct=until_soc,
                 duration_s=duration.total_seconds() if duration else None,
             )
+
+    async def async_set_need(self, energy: float, departure: datetime) -> None:
+        """Answer the action nissan_energy.set_need: kWh that the car still has to take, and when it leaves."""
+        if departure.tzinfo is None:
+            departure = departure.replace(tzinfo=dt_util.get_default_time_zone())
+        with self.feed.commanding():
+            await self.feed.client.set_need(self.device, energy * 1000.0, departure)
+
+    async def async_clear_need(self) -> None:
+        """Answer the action nissan_energy.clear_need."""
+        with self.feed.commanding():
+            await self.feed.client.clear_need(self.device)

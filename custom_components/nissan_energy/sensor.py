@@ -19,17 +19,19 @@ from homeassistant.util import dt as dt_util
 
 from .car import CAR_SENSORS, OF_VEHICLE, CarSensor
 from .client import Decision, DeviceView, PriceSlot, Reason, Sample
+from .control import CONTROL_MOMENTS, CONTROL_SENSORS, ControlSensor, MomentSensor
 from .coordinator import GatewayFeed, NissanEnergyConfigEntry, PushCoordinator, SiteData
 from .entity import (
     NissanEnergyEntity,
     SiteEntity,
+    acts,
     follow_devices,
     is_evse,
     is_grid_meter,
+    is_load,
     is_pv_meter,
     is_steered,
     is_storage,
-    is_vehicle,
 )
 from .equipment import EQUIPMENT, EquipmentSensor
 from .pace import Band, LiveData
@@ -127,12 +129,16 @@ def _why(key: str, reason: Callable[[Decision], Reason | None]) -> ReadingDescri
         key=key,
         device_class=SensorDeviceClass.ENUM,
         options=REASONS,
-        exists=is_steered,
+        exists=acts,
         value=lambda _, decision: (
             (reason_state(r) if (r := reason(decision)) else NOTHING) if decision else None
         ),
         attributes=lambda decision: asdict(r) if (r := reason(decision)) else {},
     )
+
+
+def _out(power_w: float | None) -> float | None:
+    return None if power_w is None else -power_w
 
 
 def _whole(value: float | None) -> int | None:
@@ -165,8 +171,13 @@ def _phase(key: str, index: int) -> ReadingDescription:
 
 READINGS = (
     _power("grid_power", is_grid_meter, lambda sample: sample.power_w),
-    _power("solar_power", is_pv_meter, lambda sample: -sample.power_w),
-    _power("battery_power", is_steered, lambda sample: -sample.power_w),
+    _power("solar_power", is_pv_meter, lambda sample: _out(sample.power_w)),
+    _power("battery_power", is_steered, lambda sample: _out(sample.power_w)),
+    _power(
+        "load_power",
+        lambda view: is_load(view) and view.sample is not None and view.sample.power_w is not None,
+        lambda sample: sample.power_w,
+    ),
     _phase("power_l1", 0),
     _phase("power_l2", 1),
     _phase("power_l3", 2),
@@ -247,6 +258,7 @@ def _cheapest_start(site: SiteData) -> datetime | None:
 SITE_SENSORS = (
     _limit("import_limit", lambda site: site.limits.import_limit_w),
     _limit("export_limit", lambda site: site.limits.export_limit_w),
+    _limit("demand_peak_target", lambda site: site.limits.peak_target_w),
     _price("import_price", lambda slot: slot.import_per_kwh),
     _price("export_price", lambda slot: slot.export_per_kwh),
     SiteDescription(
@@ -269,13 +281,11 @@ HOUSE_POWER = SensorEntityDescription(
 def _house_w(live: LiveData) -> int | None:
     """Return grid import less all power into devices (the sun's is negative), never below zero."""
     grid = [view.sample for view in live.devices.values() if is_grid_meter(view)]
-    others = [
-        view.sample for view in live.devices.values() if not is_grid_meter(view) and not is_vehicle(view)
-    ]
+    others = [view.sample for view in live.devices.values() if is_pv_meter(view) or is_steered(view)]
     if not grid or None in grid or None in others:
         return None
-    into_w = sum(sample.power_w for sample in others if sample)
-    return max(0, round(sum(sample.power_w for sample in grid if sample) - into_w))
+    into_w = sum(sample.power_w or 0.0 for sample in others if sample)
+    return max(0, round(sum(sample.power_w or 0.0 for sample in grid if sample) - into_w))
 
 
 async def async_setup_entry(
@@ -284,6 +294,8 @@ async def async_setup_entry(
     """Add the sensors of the site, and of each device as it appears."""
     async_add_entities(SiteSensor(entry.runtime_data, description) for description in SITE_SENSORS)
     async_add_entities([HouseSensor(entry.runtime_data)])
+    async_add_entities(ControlSensor(entry.runtime_data, description) for description in CONTROL_SENSORS)
+    async_add_entities(MomentSensor(entry.runtime_data, description) for description in CONTROL_MOMENTS)
     follow_devices(entry, async_add_entities, ReadingSensor, (*READINGS, *OF_VEHICLE))
     follow_devices(entry, async_add_entities, CarSensor, CAR_SENSORS)
     follow_devices(entry, async_add_entities, EquipmentSensor, EQUIPMENT)

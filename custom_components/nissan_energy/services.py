@@ -1,5 +1,6 @@
-"""The actions: read the plan, and request what a mode alone cannot say."""
+"""The actions: read the plan, request what a mode alone cannot say, sell reserve, say what a car needs."""
 
+from datetime import datetime
 from typing import Any
 
 import probatio as vol
@@ -9,14 +10,20 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import service
 from homeassistant.helpers.typing import VolDictType
+from homeassistant.util import dt as dt_util
 
-from .client import Plan, PlanSlot, PriceSlot
+from .client import Plan, PlanSlot, PriceSlot, ReserveWindow
 from .const import DOMAIN
 from .coordinator import NissanEnergyConfigEntry
 from .select import AUTO, REQUESTS
 
 GET_PLAN = "get_plan"
 REQUEST = "request"
+OFFER_RESERVE = "offer_reserve"
+SET_NEED = "set_need"
+CLEAR_NEED = "clear_need"
+
+PRODUCTS = ["fcr", "fcr_n", "fcr_d_up", "fcr_d_down", "ffr"]
 
 GET_PLAN_SCHEMA = vol.Schema({vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string})
 REQUEST_SCHEMA: VolDictType = {
@@ -24,6 +31,19 @@ REQUEST_SCHEMA: VolDictType = {
     vol.Optional("power"): vol.All(vol.Coerce(float), vol.Range(min=1)),
     vol.Optional("until_soc"): vol.All(vol.Coerce(float), vol.Range(min=0, max=100)),
     vol.Optional("duration"): cv.positive_time_period,
+}
+OFFER_RESERVE_SCHEMA = vol.Schema(
+    {
+        vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
+        vol.Required("product"): vol.In(PRODUCTS),
+        vol.Required("power"): vol.All(vol.Coerce(float), vol.Range(min=1)),
+        vol.Required("start"): cv.datetime,
+        vol.Required("end"): cv.datetime,
+    }
+)
+SET_NEED_SCHEMA: VolDictType = {
+    vol.Required("energy"): vol.All(vol.Coerce(float), vol.Range(min=0.1, max=1000)),
+    vol.Required("departure"): cv.datetime,
 }
 
 
@@ -36,6 +56,46 @@ def async_register_actions(hass: HomeAssistant) -> None:
     service.async_register_platform_entity_service(
         hass, DOMAIN, REQUEST, entity_domain=SELECT_DOMAIN, func="async_request", schema=REQUEST_SCHEMA
     )
+    hass.services.async_register(
+        DOMAIN,
+        OFFER_RESERVE,
+        _async_offer_reserve,
+        schema=OFFER_RESERVE_SCHEMA,
+        supports_response=SupportsResponse.OPTIONAL,
+    )
+    for name, schema in ((SET_NEED, SET_NEED_SCHEMA), (CLEAR_NEED, {})):
+        service.async_register_platform_entity_service(
+            hass, DOMAIN, name, entity_domain=SELECT_DOMAIN, func=f"async_{name}", schema=schema
+        )
+
+
+async def _async_offer_reserve(call: ServiceCall) -> ServiceResponse:
+    entry: NissanEnergyConfigEntry = service.async_get_config_entry(
+        call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)
+    )
+    feed, told = entry.runtime_data, call.data
+    with feed.commanding():
+        window = await feed.client.offer_reserve(
+            told["product"], told["power"], _aware(told["start"]), _aware(told["end"])
+        )
+    return _window(window)
+
+
+def _aware(moment: datetime) -> datetime:
+    """Take a time without a zone as local."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt_util.get_default_time_zone())
+
+
+def _window(window: ReserveWindow) -> dict[str, Any]:
+    return {
+        "id": window.id,
+        "product": window.product,
+        "power": window.power_w,
+        "start": window.starts_at.isoformat(),
+        "end": window.ends_at.isoformat(),
+        "state": window.phase,
+        "refusals": [refusal.text or refusal.code for refusal in window.refusals],
+    }
 
 
 async def _async_get_plan(call: ServiceCall) -> ServiceResponse:

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, override
 
 from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.util import dt as dt_util
 
 from .client import DeviceView, OwnerSettings
 from .coordinator import NissanEnergyConfigEntry
 from .entity import SiteEntity, StandingEntity, follow_devices, is_steered
 
 PARALLEL_UPDATES = 1
+
+STORM = timedelta(hours=24)
+"""How long everything is kept for a blackout, unless it is turned off before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,7 @@ class SiteDescription(SwitchEntityDescription):
 
     setting: str
     is_on: Callable[[OwnerSettings], bool]
+    value: Callable[[bool], object] = lambda on: on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,18 @@ SITE_SWITCHES = (
         key="grid_events",
         setting="grid_events_allowed",
         is_on=lambda owner: owner.grid_events_allowed,
+        entity_category=EntityCategory.CONFIG,
+    ),
+    SiteDescription(
+        key="storm",
+        setting="storm_until",
+        is_on=lambda owner: owner.storm_until is not None,
+        value=lambda on: (dt_util.utcnow() + STORM).isoformat() if on else None,
+    ),
+    SiteDescription(
+        key="battery_may_charge_car",
+        setting="battery_may_charge_car",
+        is_on=lambda owner: owner.battery_may_charge_car,
         entity_category=EntityCategory.CONFIG,
     ),
 )
@@ -73,7 +91,9 @@ class SiteSwitch(SiteEntity, SwitchEntity):
 
     async def _async_permit(self, on: bool) -> None:
         with self.feed.commanding():
-            await self.feed.client.patch_owner({self.entity_description.setting: on})
+            await self.feed.client.patch_owner(
+                {self.entity_description.setting: self.entity_description.value(on)}
+            )
 
 
 class DischargeAllowed(StandingEntity, SwitchEntity):

@@ -256,10 +256,15 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
 
 
 def owner_view(view: View) -> OwnerSettings:
-    """Return the owner's wishes with every actuator spelled out, defaults included."""
+    """Return the owner's wishes with every actuator spelled out, defaults included, and without a storm that is over."""
     known = view.snapshot.devices if view.snapshot else {}
     actuators = [i for i, d in known.items() if d.kind.steered]
-    return replace(view.owner, devices={i: view.owner.of(i) for i in (*actuators, *view.owner.devices)})
+    storm = view.owner.storm_until
+    return replace(
+        view.owner,
+        storm_until=storm if storm and view.utc < storm else None,
+        devices={i: view.owner.of(i) for i in (*actuators, *view.owner.devices)},
+    )
 
 
 def reserve_views(view: View) -> tuple[ReserveView, ...]:

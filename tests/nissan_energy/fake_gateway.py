@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any, Self
 
 from custom_components.nissan_energy.client import (
@@ -13,6 +14,7 @@ from custom_components.nissan_energy.client import (
     Pairing,
     Plan,
     Request,
+    ReserveWindow,
     SiteView,
     read,
 )
@@ -68,6 +70,19 @@ def finding(check: str, verdict: str) -> dict[str, Any]:
 
 def equipment(verdict: str, *findings: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": verdict, "proven_at": AT, "findings": list(findings)}
+
+
+def control(**parts: dict[str, Any]) -> dict[str, Any]:
+    """Return what control says when all is well, with some parts changed."""
+    reason = {"rung": "capability", "code": "device_limit", "source": ""}
+    usual: dict[str, dict[str, Any]] = {
+        "backup": {"phase": "grid", "since": None, "autonomy_h": 9.5, "shed": [], "storm": False},
+        "quality": {"verdict": "limited", "rms_w": 45.0, "reversals_per_h": 12.0, "by": reason},
+        "reserve": {"phase": "off", "window_id": "", "product": None, "band_w": 0.0, "response_w": 0.0},
+        "excursions": {"count": 1, "last_at": AT, "locked_until": None},
+        "peak": {"month": AT, "peak_w": 6200.0, "mean_w": 1000.0, "cap_w": None},
+    }
+    return {key: part | parts.get(key, {}) for key, part in usual.items()}
 
 
 def house() -> dict[str, Any]:
@@ -139,6 +154,7 @@ def house() -> dict[str, Any]:
                 "last_trip": {"left_at": AT, "left_soc_pct": 80.0, "returned_at": AT, "energy_wh": 9100.0},
             }
         },
+        "control": control(),
         "limits": {"import_limit_w": 8000.0, "export_limit_w": None, "main_fuse_a": 35.0},
         "owner": {
             "control_on": True,
@@ -261,6 +277,21 @@ class FakeGateway:
 
     async def clear_request(self, of: str) -> None:
         await self._answer("clear_request", of)
+
+    async def offer_reserve(
+        self, product: str, power_w: float, starts_at: datetime, ends_at: datetime
+    ) -> ReserveWindow:
+        await self._answer("offer_reserve", product, power_w, starts_at, ends_at)
+        window = {"id": "w1", "product": product, "power_w": power_w, "phase": "refused"}
+        times = {"starts_at": starts_at.isoformat(), "ends_at": ends_at.isoformat()}
+        refusals = [{"code": "reservoir", "text": "Too little."}]
+        return read(ReserveWindow, {**window, **times, "refusals": refusals})
+
+    async def set_need(self, of: str, energy_wh: float, departs_at: datetime) -> None:
+        await self._answer("set_need", of, energy_wh, departs_at)
+
+    async def clear_need(self, of: str) -> None:
+        await self._answer("clear_need", of)
 
     async def inspected(self, device: str, code: str) -> None:
         await self._answer("inspected", device, code)

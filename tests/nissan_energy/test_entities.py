@@ -40,21 +40,36 @@ STEERED = {
 }
 UNIQUE_IDS = {
     "site": {
+        "autonomy",
+        "backup_state",
+        "battery_may_charge_car",
         "cheapest_start",
         "control",
+        "control_error",
         "control_loop",
+        "control_quality",
+        "demand_peak",
+        "demand_peak_target",
+        "export_excursions",
         "export_limit",
+        "export_locked_until",
         "export_price",
         "fault",
         "grid_event",
         "grid_events",
+        "grid_supply",
         "house_power",
         "import_limit",
         "import_price",
         "observing",
         "opt_out",
+        "reserve_available",
+        "reserve_band",
+        "reserve_response",
+        "reserve_state",
         "resume",
         "stop",
+        "storm",
     },
     "grid": {
         "equipment_check",
@@ -71,6 +86,7 @@ UNIQUE_IDS = {
     "battery": STEERED | {"battery_state", "state_of_charge", "state_of_health"},
     "garage": STEERED
     | {
+        "drive_away_soc",
         "car_aux_voltage",
         "car_charge_source",
         "car_last_trip",
@@ -213,7 +229,9 @@ async def test_detail_is_off_until_wanted(hass: HomeAssistant, loaded: MockConfi
         if e.disabled_by
     }
     available = {f"{d}_{w}_power_available" for d in ("battery", "garage") for w in ("charge", "discharge")}
-    assert off == {"grid_frequency", "grid_power_l1", "grid_power_l2", "grid_power_l3", *available}
+    phases = {"grid_power_l1", "grid_power_l2", "grid_power_l3"}
+    reserve = {"site_reserve_available", "site_reserve_band", "site_reserve_response"}
+    assert off == {"grid_frequency", *phases, *available, *reserve}
 
 
 async def test_wanted_detail_is_shown(

@@ -1,13 +1,15 @@
 """One gateway over HTTPS: requests, and the stream of its state."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
+from .control import Need, ReserveWindow
 from .errors import (
     AuthFailed,
     CannotConnect,
@@ -95,6 +97,37 @@ class GatewayClient:
     async def clear_request(self, device: str) -> None:
         """Give a device back to automatic control."""
         await self._call("DELETE", "devices", device, "request")
+
+    async def offer_reserve(
+        self,
+        product: str,
+        power_w: float,
+        starts_at: datetime,
+        ends_at: datetime,
+        devices: Iterable[str] = (),
+    ) -> ReserveWindow:
+        """Sell frequency reserve; the gateway answers with its verdict when it has one."""
+        body = {
+            "product": product,
+            "power_w": power_w,
+            "starts_at": starts_at.isoformat(),
+            "ends_at": ends_at.isoformat(),
+            "devices": list(devices),
+        }
+        return read(ReserveWindow, await self._call("POST", "reserves", body=body))
+
+    async def withdraw_reserve(self, window: str) -> None:
+        """Take a sold window back."""
+        await self._call("DELETE", "reserves", window)
+
+    async def set_need(self, device: str, energy_wh: float, departs_at: datetime) -> Need:
+        """Say what the car at a charger still has to take before it leaves."""
+        body = {"energy_wh": energy_wh, "departs_at": departs_at.isoformat()}
+        return read(Need, await self._call("PUT", "devices", device, "need", body=body))
+
+    async def clear_need(self, device: str) -> None:
+        """Forget what the car at a charger still has to take."""
+        await self._call("DELETE", "devices", device, "need")
 
     async def inspected(self, device: str, fault: str) -> None:
         """Say that a fault of a device was inspected on the spot; the device decides whether that lifts it."""

@@ -37,17 +37,28 @@ def changed(view: SiteView, change: Mapping[str, Any]) -> SiteView:
             if part not in parts:
                 continue
             if item:
-                new[part] = {**new.get(part, getattr(view, part)), item: _item_reader(part)(value)}
+                new[part] = _with(new.get(part, getattr(view, part)), part, item, value)
             else:
                 new[part] = parts[part](value)
         for path in change.get("removed", ()):
             part, _, item = path.partition(".")
             if part not in parts:
                 continue
-            new[part] = _without(new.get(part, getattr(view, part)), item) if item else _default(part)
+            if not item:
+                new[part] = _default(part)
+            elif isinstance(before := new.get(part, getattr(view, part)), Mapping):
+                new[part] = _without(before, item)
         return replace(view, **new, seq=_integer(change["seq"]), at=datetime.fromisoformat(change["at"]))
     except UNREADABLE as err:
         raise InvalidResponse(f"this is no change: {err!r}") from err
+
+
+def _with(before: Any, part: str, item: str, value: object) -> Any:
+    """Return a map, or a group of fixed entries, with one entry replaced; entries unknown to a group are skipped."""
+    if isinstance(before, Mapping):
+        return {**before, item: _item_reader(part)(value)}
+    kind = next((f.type for f in fields(before) if f.name == item), None)
+    return before if kind is None else replace(before, **{item: _reader(kind)(value)})
 
 
 def _without(items: Mapping[str, Any], key: str) -> Mapping[str, Any]:

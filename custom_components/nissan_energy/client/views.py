@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time
 
+from .control import Control, Need, Reason, ReserveWindow, Urgency
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayInfo:
@@ -47,7 +49,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """Identity and nameplate of a device; ``kind`` is meter, storage or evse, ``role`` grid or pv for a meter."""
+    """Identity and nameplate of a device; ``kind`` is meter, storage, evse, vehicle or load; ``role`` is a meter's."""
 
     id: str
     kind: str
@@ -72,9 +74,13 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The newest reading of a device; None where this kind of device does not measure. A car on its own bus has no power."""
+    """The newest reading of a device; None where this kind of device does not measure. A car on its own bus has no power.
 
-    power_w: float = 0.0
+    ``on`` is of a load that can be switched.
+    """
+
+    power_w: float | None = 0.0
+    on: bool | None = None
     phase_power_w: tuple[float, ...] = ()
     phase_voltage_v: tuple[float, ...] = ()
     phase_current_a: tuple[float, ...] = ()
@@ -159,15 +165,6 @@ class Car:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """The rung of the ladder that spoke, its code, and whose wish it was."""
-
-    rung: str
-    code: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided for one device, and the wish before a higher rung held it back."""
 
@@ -186,6 +183,7 @@ class DeviceSettings:
     target_soc_pct: float | None = None
     departure: time | None = None
     discharge_allowed: bool | None = None
+    drive_away_soc_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +193,8 @@ class OwnerSettings:
     control_on: bool
     stopped: bool = False
     grid_events_allowed: bool = True
+    storm_until: datetime | None = None
+    battery_may_charge_car: bool = False
     devices: Mapping[str, DeviceSettings] = field(default_factory=dict)
 
 
@@ -277,6 +277,7 @@ class Limits:
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     main_fuse_a: float | None = None
+    peak_target_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +321,10 @@ class SiteView:
     devices: Mapping[str, DeviceView]
     owner: OwnerSettings
     vehicles: Mapping[str, Car] = field(default_factory=dict)
+    control: Control = field(default_factory=Control)
+    urgencies: Mapping[str, Urgency] = field(default_factory=dict)
+    reserves: tuple[ReserveWindow, ...] = ()
+    needs: tuple[Need, ...] = ()
     limits: Limits = Limits()
     requests: tuple[Request, ...] = ()
     decisions: Mapping[str, Decision] = field(default_factory=dict)
