@@ -78,6 +78,13 @@ def _simulate(arguments: argparse.Namespace) -> int:
     os.execv(sys.executable, command)  # noqa: S606  # a fixed list, no shell
 
 
+def _drill(arguments: argparse.Namespace) -> int:
+    from gateway.rehearsal import drill_command
+
+    print(drill_command.answer(arguments))
+    return 0
+
+
 def _pair(arguments: argparse.Namespace) -> int:
     from gateway.services import open_pairing
 
@@ -208,6 +215,20 @@ COMMANDS = (
         options=commissioning.OPTIONS,
     ),
     Command("pair", _pair, "open pairing for ten minutes and show the code for Home Assistant"),
+    Command(
+        "drill",
+        _drill,
+        "play a blackout on paper: how long would the house run, what would be off, could the car leave?",
+        "The site's own control on a virtual clock, without sun, from the newest charge in its journal.\n"
+        "What the journal does not know is assumed, and said; the options say it better.",
+        logs=logging.ERROR,
+        options=(
+            ("--load-w", {"type": float, "help": "what the house draws (default: its last day)"}),
+            ("--battery-pct", {"type": float, "help": "charge of the battery (default: the newest known)"}),
+            ("--car-pct", {"type": float, "help": "charge of the car (default: the newest known)"}),
+            ("--json", {"action": "store_true", "help": "one JSON object instead of words"}),
+        ),
+    ),
     Command(
         "record",
         _record,

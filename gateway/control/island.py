@@ -18,6 +18,7 @@ from gateway.model import (
     DeviceInfo,
     EvseSample,
     Interval,
+    LoadSample,
     Snapshot,
     StorageSample,
 )
@@ -109,6 +110,11 @@ def _drawn_w(snapshot: Snapshot, load: DeviceId) -> float:
     return max(snapshot.devices[load].rated.max_w, 0.0)
 
 
+def _load_w(snapshot: Snapshot, load: DeviceId, sample: LoadSample) -> float:
+    """Return what a load that is on draws, its rating where nobody measures it."""
+    return _drawn_w(snapshot, load) if sample.power_w is None else sample.power_w
+
+
 def _leg_bears(snapshot: Snapshot, table: BackupTable, device: DeviceId, power_w: float) -> bool:
     """Tell whether each leg that the device hangs on has room for it; the rest of the house is taken as spread evenly."""
     if table.leg_w is None:
@@ -127,7 +133,7 @@ def _flexible_w(snapshot: Snapshot, leg: int) -> float:
         (snapshot.devices[d], max(0.0, s.power_w)) for d, s in snapshot.evses.items() if s is not None
     ]
     drawn += [
-        (snapshot.devices[d], s.power_w if s.power_w is not None else _drawn_w(snapshot, d))
+        (snapshot.devices[d], _load_w(snapshot, d, s))
         for d, s in snapshot.loads.items()
         if s is not None and s.on
     ]
@@ -140,7 +146,7 @@ def house_load_w(snapshot: Snapshot) -> float:
     drawn_w = grid.power_w if grid is not None else 0.0
     drawn_w -= sum(s.power_w for s in snapshot.storages.values() if s is not None)
     drawn_w -= sum(s.power_w for s in snapshot.evses.values() if s is not None)
-    drawn_w -= sum(s.power_w or 0.0 for s in snapshot.loads.values() if s is not None and s.on)
+    drawn_w -= sum(_load_w(snapshot, d, s) for d, s in snapshot.loads.items() if s is not None and s.on)
     return max(0.0, drawn_w - (pv.power_w if pv is not None else 0.0))
 
 

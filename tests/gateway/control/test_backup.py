@@ -294,7 +294,7 @@ def test_before_a_storm_everything_is_charged_and_nothing_is_sold(home):
 
 
 def test_hours_of_autonomy_count_what_may_be_used_and_the_house_without_its_loads(home):
-    home.house.load_w = 1000.0
+    home.house.load_w = 4500.0  # two loads of 3500 W among it
     home.run(1200)
     battery_wh = 10_000 * (60 - 5) / 100
     car_wh = 36_000 * (60 - 20) / 100
