@@ -162,8 +162,14 @@ def section(figures: dict[str, Any]) -> str:
         if key != "hours"
     ]
     if whole := figures.get("whole_file"):
-        told = ("drift_kwh_per_kw", "swing_low_kwh_per_kw", "swing_high_kwh_per_kw", "hours_outside_band", "hours_unavailable",
-                "throughput_kwh_per_kw_day", "recharge_kwh_per_kw_day")  # fmt: skip
+        told = (
+            "drift_kwh_per_kw",
+            "swing_low_kwh_per_kw",
+            "swing_high_kwh_per_kw",
+            "hours_outside_band",
+            "throughput_kwh_per_kw_day",
+            "recharge_kwh_per_kw_day",
+        )
         lines += [
             "",
             f"The whole record ({whole['hours']:g} h, a look every {FILE_TICK_S:g} s, the slow charger):",
