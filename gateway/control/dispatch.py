@@ -4,16 +4,20 @@ Bids climb the ladder one by one (ladder.py); devices without a wish of their ow
 site's limits are fitted (site_limits.py), highest last, so that they stand.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gateway.config import ControlTables
 from gateway.control import backup
 from gateway.control.balance import Balance
+from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
 from gateway.control.ladder import Bid, climb, sample_of, soc_pct
-from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits
+from gateway.control.separation import separated
+from gateway.control.sharing import share
+from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits, peak_limit
+from gateway.control.target import SELF_CONSUMPTION, target
 from gateway.faults import FaultCode
 from gateway.model import (
     ZERO,
@@ -30,6 +34,7 @@ from gateway.model import (
 )
 
 IDLE = Reason(Rung.IDLE, "idle")
+LEAST_W = 0.001
 STEADY_W = 8.0
 """A change smaller than this is not worth a write."""
 
@@ -42,7 +47,9 @@ class Outcome:
     faults: Mapping[FaultCode, str]
 
 
-def dispatch(snapshot: Snapshot, tables: ControlTables, balance: Balance | None) -> Outcome:
+def dispatch(
+    snapshot: Snapshot, tables: ControlTables, balance: Balance | None, circuits: Sequence[Circuit] = ()
+) -> Outcome:
     """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
     found: dict[FaultCode, str] = {}
     bids: dict[DeviceId, Bid] = {}
@@ -52,18 +59,20 @@ def dispatch(snapshot: Snapshot, tables: ControlTables, balance: Balance | None)
             found[FaultCode.RULE_FAILED] = failure
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
     actuators = {d: snapshot.devices[d] for d in bids}
-    limits: tuple[GroupLimit, ...] = ()
+    limits: list[GroupLimit] = list(circuit_limits(circuits, tables.grid, snapshot))
     if snapshot.control.backup.phase is not BackupPhase.GRID:
         pass  # there is no connection to keep within its limits
     elif balance is None:
-        limits = blind_limits(tables.grid, actuators, windows)
+        limits += blind_limits(tables.grid, actuators, windows)
         found[FaultCode.GRID_METER_STALE] = "no fresh sample of the grid meter"
     else:
-        limits = group_limits(tables.grid, balance, actuators, windows)
-        bids = _site_target(bids, snapshot, balance, windows)
+        limits += group_limits(tables.grid, balance, actuators, windows)
+        if (cap_w := snapshot.control.peak.cap_w) is not None:
+            limits.append(peak_limit(cap_w, balance, (d for d, b in bids.items() if b.automatic)))
+        bids = separated(_site_target(bids, snapshot, balance, windows), snapshot, balance)
     wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
-    admitted = {d: b.interval.clamp(wanted[d]) for d, b in bids.items()}
-    fitted = fit(admitted, {d: b.interval for d, b in bids.items()}, limits)
+    admitted = {d: b.interval.clamp(wanted[d] if abs(wanted[d]) > LEAST_W else 0.0) for d, b in bids.items()}
+    fitted = fit(admitted, {d: b.interval for d, b in bids.items()}, limits, snapshot.control.urgencies)
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     found |= backup.faults(snapshot)
@@ -97,8 +106,32 @@ def _site_target(
         reason = Reason(Rung.DISPATCH_CALL, "shed", level.event_id)
         bids = {d: _freed(b) if level.value >= 3 or (b.wish_w or 0.0) > 0 else b for d, b in bids.items()}
         return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), reason)
-    reason = Reason(Rung.SELF_CONSUMPTION, "self_consumption")
-    return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), reason)
+    planned_w, why = target(snapshot)
+    if why.rung is Rung.PLAN:
+        return _towards(bids, snapshot, balance, planned_w, why)
+    return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), SELF_CONSUMPTION)
+
+
+def _towards(
+    bids: dict[DeviceId, Bid], snapshot: Snapshot, balance: Balance, planned_w: float, why: Reason
+) -> dict[DeviceId, Bid]:
+    """Follow the plan's exchange: its devices start from their planned powers and share what the forecast was wrong by."""
+    base_w = {d: b.wish_w or 0.0 for d, b in bids.items() if b.wish and _from_plan(b.wish, why)}
+    if not base_w:
+        return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), SELF_CONSUMPTION)
+    error_w = planned_w - balance.base_w - _sum(bids, -1) - _sum(bids, 1)
+    steps = {
+        d: Interval(b.interval.min_w - base_w[d], b.interval.max_w - base_w[d])
+        for d, b in bids.items()
+        if d in base_w
+    }
+    cars = frozenset(d for d in steps if snapshot.devices[d].kind is DeviceKind.EVSE)
+    moved_w = share(error_w, steps, dict.fromkeys(steps, 1.0), {}, cars)
+    return {d: replace(b, wish_w=base_w[d] + moved_w[d]) if d in base_w else b for d, b in bids.items()}
+
+
+def _from_plan(wish: Reason, why: Reason) -> bool:
+    return wish.rung is Rung.PLAN and wish.source == why.source
 
 
 def self_consumption_w(bids: Mapping[DeviceId, Bid], balance: Balance) -> float:

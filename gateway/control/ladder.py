@@ -26,6 +26,7 @@ from gateway.model import (
 )
 
 FLOOR_HYSTERESIS_PCT = 2.0
+_CHARGING = Interval(0.0, 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,37 @@ class Bid:
 
     def narrowed(self, allowed: Interval, reason: Reason) -> Bid:
         """Return the bid with the interval shrunk to ``allowed``; edges that moved bear ``reason``."""
-        interval = self.interval.narrow(allowed)
-        return replace(
-            self,
-            interval=interval,
-            low=reason if interval.min_w > self.interval.min_w else self.low,
-            high=reason if interval.max_w < self.interval.max_w else self.high,
+        was = self.interval
+        if allowed.min_w <= was.min_w and was.max_w <= allowed.max_w:
+            return self
+        interval = was.narrow(allowed)
+        return Bid(
+            self.device,
+            interval,
+            reason if interval.min_w > was.min_w else self.low,
+            reason if interval.max_w < was.max_w else self.high,
+            self.wish_w,
+            self.wish,
+            self.engage,
+            self.automatic,
+            self.apart,
         )
 
     def wishing(self, power_w: float, reason: Reason) -> Bid:
         """Return the bid with a wish, unless a higher rung already has one."""
-        return self if self.wish is not None else replace(self, wish_w=power_w, wish=reason)
+        if self.wish is not None:
+            return self
+        return Bid(
+            self.device,
+            self.interval,
+            self.low,
+            self.high,
+            power_w,
+            reason,
+            self.engage,
+            self.automatic,
+            self.apart,
+        )
 
 
 def soc_pct(sample: StorageSample | EvseSample | None) -> float | None:
@@ -105,7 +126,7 @@ def faults(bid: Bid, snapshot: Snapshot) -> Bid:
         if response is Response.DEVICE_TO_ZERO:
             bid = bid.narrowed(ZERO, reason)
         elif response is Response.NO_DISCHARGE:
-            bid = bid.narrowed(Interval(0.0, 1e6), reason)
+            bid = bid.narrowed(_CHARGING, reason)
     return bid
 
 
@@ -128,14 +149,14 @@ def reserve(bid: Bid, snapshot: Snapshot) -> Bid:
         return bid
     settings = snapshot.wishes.owner.of(bid.device)
     if not settings.discharge_allowed:
-        bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "discharge_not_allowed"))
+        bid = bid.narrowed(_CHARGING, Reason(Rung.BACKUP_RESERVE, "discharge_not_allowed"))
     soc = soc_pct(sample_of(snapshot, bid.device))
     if soc is None:
-        return bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_unknown"))
+        return bid.narrowed(_CHARGING, Reason(Rung.BACKUP_RESERVE, "soc_unknown"))
     before = snapshot.decisions.get(bid.device)
     margin = FLOOR_HYSTERESIS_PCT if before and before.min_by and before.min_by.code == "soc_floor" else 0.0
     if soc <= settings.floor_soc_pct + margin:
-        bid = bid.narrowed(Interval(0.0, 1e6), Reason(Rung.BACKUP_RESERVE, "soc_floor"))
+        bid = bid.narrowed(_CHARGING, Reason(Rung.BACKUP_RESERVE, "soc_floor"))
     is_car = snapshot.devices[bid.device].kind is DeviceKind.EVSE
     charging = before is not None and before.reason.code == "below_floor"
     if is_car and soc < settings.floor_soc_pct - FLOOR_HYSTERESIS_PCT + (
@@ -157,6 +178,29 @@ def shed(bid: Bid, snapshot: Snapshot) -> Bid:
         if window.kind is WindowKind.SHED and window.value >= level and window.active(snapshot.utc):
             return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.DISPATCH_CALL, "shed", window.event_id))
     return bid
+
+
+def export_lockout(bid: Bid, snapshot: Snapshot) -> Bid:
+    """After too many excursions over the export limit nothing is discharged until the lock-out ends (G100)."""
+    locked_until = snapshot.control.excursions.locked_until
+    if locked_until is None or snapshot.utc >= locked_until:
+        return bid
+    return bid.narrowed(_CHARGING, Reason(Rung.GRID_CONNECTION, "export_lockout"))
+
+
+def pressing(bid: Bid, snapshot: Snapshot) -> Bid:
+    """A car that would otherwise leave too empty is charged, whatever the plan says."""
+    urgency = snapshot.control.urgencies.get(bid.device)
+    if urgency is None or urgency.must_w <= 0:
+        return bid
+    return bid.wishing(urgency.must_w, Reason(Rung.PLAN, "departure"))
+
+
+def departing(bid: Bid, snapshot: Snapshot) -> Bid:
+    """Where no plan has a say, a car that needs something takes it as soon as the site has room for it."""
+    if bid.device not in snapshot.control.urgencies:
+        return bid
+    return bid.wishing(bid.interval.max_w, Reason(Rung.PLAN, "departure"))
 
 
 def owner_request(bid: Bid, snapshot: Snapshot) -> Bid:
@@ -194,6 +238,8 @@ def target(bid: Bid, snapshot: Snapshot) -> Bid:
         return bid
     soc = soc_pct(sample_of(snapshot, bid.device))
     if soc is None:
+        if bid.device in snapshot.control.urgencies:  # told how much it needs: that will do
+            return bid
         return bid.narrowed(Interval(-1e6, 0.0), Reason(Rung.SELF_CONSUMPTION, "soc_unknown"))
     before = snapshot.decisions.get(bid.device)
     margin = (
@@ -214,12 +260,15 @@ RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
     capability,
     faults,
     owner_stop,
+    export_lockout,
     without_grid,
     reserve,
     frequency,
     shed,
     owner_request,
+    pressing,
     plan_slot,
+    departing,
     target,
 )
 """Highest first. The site's own limits rank between ``owner_stop`` and ``without_grid``; dispatch fits them at the end, so

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from gateway.config import ControlTables
 from gateway.control.backup import BACKUP_FAULTS
+from gateway.control.circuits import expanded
 from gateway.control.dispatch import Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_fuse
 from gateway.control.frequency.reserve import stored
@@ -64,6 +65,7 @@ class Loop:
     ) -> None:
         self._state = state
         self._tables = tables
+        self._circuits = expanded(tables.circuits, state.snapshot(monotonic()).devices)
         self._actuators = actuators
         self._on_tick = on_tick
         self._monotonic = monotonic
@@ -79,7 +81,7 @@ class Loop:
         elapsed_s, self._last_at = now - self._last_at, now
         try:
             self._memory, snapshot = advance(self._memory, told, self._tables)
-            outcome = dispatch(snapshot, self._tables, self._memory.balance)
+            outcome = dispatch(snapshot, self._tables, self._memory.balance, self._circuits)
             setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._tables.grid)
         except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
             self._explain(error)

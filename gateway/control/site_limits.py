@@ -4,13 +4,23 @@ A group is a phase of the main fuse, the whole connection, or what a utility's c
 out of a device's own interval, until every group holds; the highest rung is fitted last, so it is the one that stands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from gateway.config import GridTable
 from gateway.control.balance import Balance
-from gateway.model import ZERO, DeviceId, DeviceInfo, GridWindow, Interval, Reason, Rung, WindowKind
+from gateway.model import (
+    ZERO,
+    DeviceId,
+    DeviceInfo,
+    GridWindow,
+    Interval,
+    Reason,
+    Rung,
+    Urgency,
+    WindowKind,
+)
 
 FUSE_MARGIN = 0.97
 """Part of the fuse's rating used: room for the meter's class and for the ramp of the slowest device."""
@@ -19,39 +29,88 @@ MARGIN_W = 50.0
 """Distance kept from an import or export limit: what the meter's noise and the devices' steps may add."""
 
 
+SIMULTANEITY = (1.0, 0.80, 0.75, 0.70, 0.65, 0.60, 0.55, 0.50, 0.45)
+"""§14a EnWG, by the number of devices behind an energy management: reference/needs.md 2.9."""
+PASSES = 6
+PRESSED = 1.05
+"""A device whose car has no time left gives up 0.05 / 1.05 of what one without any need gives up."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupLimit:
-    """``interval`` bounds the sum of weight × power over the group's devices, in W."""
+    """``interval`` bounds the sum of weight × power over the group's devices, in W.
+
+    ``soft``: an aim, not a limit; it takes nothing from a device that must charge, and is no conflict when it is missed.
+    """
 
     reason: Reason
     weights: Mapping[DeviceId, float]
     interval: Interval
+    soft: bool = False
 
 
 def group_limits(
     grid: GridTable, balance: Balance, devices: Mapping[DeviceId, DeviceInfo], windows: Sequence[GridWindow]
 ) -> tuple[GroupLimit, ...]:
-    """Return the limits of the site around its measured base load, highest rung first; ``windows`` are the active ones."""
+    """Return the limits of the connection around its measured base load, highest rung first; ``windows`` are the active
+    ones."""
     everyone = dict.fromkeys(devices, 1.0)
     limits = [_phase_limit(grid, balance, devices, phase) for phase in range(1, grid.phases + 1)]
 
-    def bound(rung: Rung, code: str, source: str, limit_w: float) -> None:
-        importing = "import" in code
-        allowed = (
-            Interval(-inf, limit_w - MARGIN_W - balance.high_w)
-            if importing
-            else Interval(-limit_w + MARGIN_W - balance.low_w, inf)
-        )
+    def bound(rung: Rung, code: str, source: str, allowed: Interval) -> None:
         limits.append(GroupLimit(Reason(rung, code, source), everyone, allowed))
 
     if grid.import_limit_w is not None:
-        bound(Rung.GRID_CONNECTION, "import_limit", "", grid.import_limit_w)
+        bound(Rung.GRID_CONNECTION, "import_limit", "", _importing(grid.import_limit_w, balance))
     if grid.export_limit_w is not None:
-        bound(Rung.GRID_CONNECTION, "export_limit", "", grid.export_limit_w)
+        bound(Rung.GRID_CONNECTION, "export_limit", "", _exporting(grid.export_limit_w, balance))
+    limits += _imbalance_limits(grid, devices)
     for window in windows:
-        if window.kind in (WindowKind.IMPORT_LIMIT, WindowKind.EXPORT_LIMIT):
-            bound(Rung.PROTECTIVE_LIMIT, f"utility_{window.kind}", window.event_id, window.value)
+        code = f"utility_{window.kind}"
+        if window.kind is WindowKind.IMPORT_LIMIT:
+            allowed = _importing(window.value, balance)
+            if grid.dimmed_w is not None:
+                least_w = dimmed_w(grid.dimmed_w, devices) + max(0.0, -balance.high_w) - MARGIN_W
+                allowed = Interval(allowed.min_w, max(allowed.max_w, least_w))
+            bound(Rung.PROTECTIVE_LIMIT, code, window.event_id, allowed)
+        elif window.kind is WindowKind.EXPORT_LIMIT:
+            bound(Rung.PROTECTIVE_LIMIT, code, window.event_id, _exporting(window.value, balance))
     return tuple(limits)
+
+
+def peak_limit(cap_w: float, balance: Balance, devices: Iterable[DeviceId]) -> GroupLimit:
+    """Return the aim to keep the import at ``cap_w``, for the month's demand peak."""
+    reason = Reason(Rung.PLAN, "peak_target")
+    return GroupLimit(reason, dict.fromkeys(devices, 1.0), _importing(cap_w, balance), soft=True)
+
+
+def dimmed_w(least_w: float, devices: Mapping[DeviceId, DeviceInfo]) -> float:
+    """Return what a dimming grid operator must leave to all devices of more than ``least_w`` together."""
+    count = sum(1 for d in devices.values() if d.rated.max_w > least_w or d.rated == ZERO)
+    factor = SIMULTANEITY[min(max(count, 1), len(SIMULTANEITY)) - 1]
+    return least_w + max(0, count - 1) * factor * least_w
+
+
+def _importing(limit_w: float, balance: Balance) -> Interval:
+    return Interval(-inf, limit_w - MARGIN_W - balance.high_w)
+
+
+def _exporting(limit_w: float, balance: Balance) -> Interval:
+    return Interval(-limit_w + MARGIN_W - balance.low_w, inf)
+
+
+def _imbalance_limits(grid: GridTable, devices: Mapping[DeviceId, DeviceInfo]) -> Iterator[GroupLimit]:
+    """Yield how far the devices may part two phases (VDE-AR-N 4105)."""
+    if grid.imbalance_limit_w is None:
+        return
+    allowed = Interval(-grid.imbalance_limit_w, grid.imbalance_limit_w)
+    for one, other in ((1, 2), (2, 3), (3, 1)):
+        weights = {
+            d: ((one in info.phases) - (other in info.phases)) / len(info.phases)
+            for d, info in devices.items()
+        }
+        if parted := {d: w for d, w in weights.items() if w}:
+            yield GroupLimit(Reason(Rung.GRID_CONNECTION, f"imbalance_l{one}_l{other}"), parted, allowed)
 
 
 def blind_limits(
@@ -64,6 +123,7 @@ def blind_limits(
     everyone = dict.fromkeys(devices, 1.0)
     safe_w = min(grid.blind_draw_w, inf if grid.import_limit_w is None else grid.import_limit_w)
     limits = [GroupLimit(Reason(Rung.GRID_CONNECTION, "grid_meter_stale"), everyone, Interval(0.0, safe_w))]
+    limits += _imbalance_limits(grid, devices)
     for window in windows:
         if window.kind is WindowKind.IMPORT_LIMIT:
             reason = Reason(Rung.PROTECTIVE_LIMIT, f"utility_{window.kind}", window.event_id)
@@ -90,57 +150,105 @@ class Fitted:
 
 
 def fit(
-    powers_w: Mapping[DeviceId, float], intervals: Mapping[DeviceId, Interval], limits: Sequence[GroupLimit]
+    powers_w: Mapping[DeviceId, float],
+    intervals: Mapping[DeviceId, Interval],
+    limits: Sequence[GroupLimit],
+    urgencies: Mapping[DeviceId, Urgency] | None = None,
 ) -> Fitted:
-    """Move powers inside their ``intervals`` until the group limits (highest rung first) hold; the highest stands."""
+    """Move powers inside their ``intervals`` until the group limits (highest rung first) hold; the highest stands.
+
+    A limit that a higher one pushed out again is fitted once more, with what room is left.
+    """
     fitted = dict(powers_w)
     limited_by: dict[DeviceId, Reason] = {}
-    for limit in reversed(limits):
-        members = [d for d in limit.weights if d in fitted]
-        total_w = _sum(fitted, limit)
-        target_w = limit.interval.clamp(total_w)
-        if abs(total_w - target_w) < 1e-6:
-            continue
-        for device, power_w in _move(fitted, intervals, limit, members, target_w - total_w).items():
-            if abs(power_w - fitted[device]) > 1e-9:
-                limited_by[device] = limit.reason
-            fitted[device] = power_w
-    unmet = tuple(x for x in limits if abs(_sum(fitted, x) - x.interval.clamp(_sum(fitted, x))) > 1.0)
+    needs = urgencies or {}
+    for _ in range(PASSES):
+        moved = False
+        for limit in reversed(limits):
+            total_w = _sum(fitted, limit)
+            target_w = limit.interval.clamp(total_w)
+            if abs(total_w - target_w) < 1e-6:
+                continue
+            for device, power_w in _moved(fitted, intervals, limit, target_w - total_w, needs).items():
+                if abs(power_w - fitted[device]) > 1e-9:
+                    limited_by[device], moved = limit.reason, True
+                    fitted[device] = power_w
+        if not moved:
+            break
+    unmet = tuple(x for x in limits if not x.soft and abs(_excess_w(fitted, x)) > 1.0)
     return Fitted(fitted, limited_by, unmet)
+
+
+def _excess_w(powers_w: Mapping[DeviceId, float], limit: GroupLimit) -> float:
+    total_w = _sum(powers_w, limit)
+    return total_w - limit.interval.clamp(total_w)
 
 
 def _sum(powers_w: Mapping[DeviceId, float], limit: GroupLimit) -> float:
     return sum(weight * powers_w[d] for d, weight in limit.weights.items() if d in powers_w)
 
 
-def _move(
+def _moved(
     powers_w: Mapping[DeviceId, float],
     intervals: Mapping[DeviceId, Interval],
     limit: GroupLimit,
-    members: Sequence[DeviceId],
     change_w: float,
+    needs: Mapping[DeviceId, Urgency],
 ) -> dict[DeviceId, float]:
-    """Share a change of the group's sum: first whoever works against it gives way to 0, then all lean in, pro rata."""
-    moved = {d: powers_w[d] for d in members}
-    for to_zero in (True, False):
-        room_w: dict[DeviceId, float] = {}
-        for device in members:
-            interval, power_w = intervals[device], moved[device]
-            edge_w = interval.min_w if change_w < 0 else interval.max_w
+    """Share a change of the group's sum, and return who moved.
+
+    First whoever works against it gives way to 0, then all lean in, and last come the cars that have no time left. Each in
+    proportion to its room, less the higher its rank: so a small change of need is a small change of share.
+    """
+    moved = {d: powers_w[d] for d in limit.weights if d in powers_w}
+    must_w = {d: needs[d].must_w for d in moved if d in needs and needs[d].must_w > 0}
+    for to_zero, pressed in ((True, False), (False, False), (True, True), (False, True)):
+        if pressed and (limit.soft or not must_w):
+            break
+        rooms: list[tuple[DeviceId, float, float]] = []
+        total_w = 0.0
+        for device, power_w in moved.items():
+            weight, interval = limit.weights[device], intervals[device]
+            down = change_w * weight < 0
+            edge_w = interval.min_w if down else interval.max_w
             if to_zero:
-                edge_w = max(edge_w, 0.0) if change_w < 0 else min(edge_w, 0.0)
-            room_w[device] = (
-                min(0.0, edge_w - power_w) if change_w < 0 else max(0.0, edge_w - power_w)
-            ) * limit.weights[device]
-        total_w = sum(room_w.values())
-        if abs(total_w) < 1e-9:
-            continue
-        share = min(1.0, change_w / total_w)
-        for device in members:
-            moved[device] = intervals[device].clamp(
-                moved[device] + share * room_w[device] / limit.weights[device]
-            )
-        change_w -= share * total_w
+                edge_w = max(edge_w, 0.0) if down else min(edge_w, 0.0)
+            if down and not pressed and device in must_w:
+                edge_w = max(edge_w, min(must_w[device], power_w))
+            room_w = (min(0.0, edge_w - power_w) if down else max(0.0, edge_w - power_w)) * weight
+            if room_w:
+                keen = PRESSED - needs[device].rank if down and device in needs else 1.0
+                rooms.append((device, room_w, keen))
+                total_w += room_w
+        if abs(total_w) <= abs(change_w):
+            for device, room_w, _ in rooms:
+                moved[device] += room_w / limit.weights[device]
+            change_w -= total_w
+        else:
+            _pour(moved, limit, rooms, change_w)
+            break
         if abs(change_w) < 1e-6:
             break
-    return moved
+    return {d: intervals[d].clamp(p) for d, p in moved.items() if p != powers_w[d]}
+
+
+def _pour(
+    moved: dict[DeviceId, float],
+    limit: GroupLimit,
+    rooms: Sequence[tuple[DeviceId, float, float]],
+    change_w: float,
+) -> None:
+    """Spread a change that fits into the rooms, by room and keenness; who is full passes the rest on."""
+    left = list(rooms)
+    while left and abs(change_w) > 1e-6:
+        weight_w = sum(room_w * keen for _, room_w, keen in left)
+        share = change_w / weight_w
+        full = [r for r in left if share * r[2] >= 1.0]
+        if not full:
+            for device, room_w, keen in left:
+                moved[device] += share * room_w * keen / limit.weights[device]
+            return
+        for device, room_w, _ in full:
+            moved[device] += room_w / limit.weights[device]
+            change_w -= room_w
+        left = [r for r in left if share * r[2] < 1.0]
