@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.model import DeviceId
+from gateway.model import DeviceId, Interval
 
 type Phases = tuple[float, float, float]
 
@@ -29,6 +29,10 @@ class Score:
     longest_over_s: float = 0.0
     most_w: float = 0.0
     """The most that any phase carried, as a magnitude."""
+    site: Interval | None = None
+    """Import and export limit; ``longest_outside_s`` is the longest stretch outside."""
+    longest_outside_s: float = 0.0
+    _outside_s: float = 0.0
     _square: float = 0.0
     _over_s: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     _direction: dict[DeviceId, int] = field(default_factory=dict)
@@ -48,6 +52,11 @@ class Score:
             self.import_wh += grid_w * dt_s / 3600.0
         else:
             self.export_wh -= grid_w * dt_s / 3600.0
+        if self.site is not None and not self.site.min_w <= grid_w <= self.site.max_w:
+            self._outside_s += dt_s
+            self.longest_outside_s = max(self.longest_outside_s, self._outside_s)
+        else:
+            self._outside_s = 0.0
         most_w = max(one, two, three, -one, -two, -three)
         self.most_w = max(self.most_w, most_w)
         if most_w > self.fuse_w or any(self._over_s):

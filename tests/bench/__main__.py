@@ -34,6 +34,8 @@ OTHERS: dict[str, str] = {
     "frequency": ".frequency",
     "matrix": ".matrix",
     "rivals": ".rivals",
+    "starts": ".starts",
+    "days": ".days",
 }
 """Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
 and, for --docs, writes its section with ``page.put_section``."""
