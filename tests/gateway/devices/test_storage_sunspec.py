@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from gateway.devices.storage.readings import ratings, sample_of
+from gateway.devices.storage.readings import islanded, islands, ratings, sample_of
 from gateway.devices.storage.sunspec import SunSpecStorage
 from gateway.faults import ConfigError, FaultCode, Malformed
 from gateway.model import (
@@ -393,3 +393,26 @@ async def test_a_battery_that_works_while_it_should_rest_is_told(inverter, slot,
         await slot.until(lambda: slot.samples and slot.samples[-1].applied_w == 0)
         inverter.holding[40103 + 10] = 800
         await slot.until(lambda: FaultCode.SETPOINT_NOT_FOLLOWED in slot.faults)
+
+
+@pytest.mark.parametrize(
+    ("connected", "mode", "expected"),
+    [
+        (1, 1, False),
+        (1, 2, False),
+        (0, 2, True),
+        (None, 2, True),
+        (0, 1, None),
+        (0, 0, None),
+        (None, None, None),
+    ],
+)
+def test_it_carries_the_house_when_it_forms_a_grid_off_the_grid(connected, mode, expected):
+    assert islanded({"ConnSt": connected, "DERMode": mode}) is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [(None, False), (0b0001, False), (0b0010, True), (0b0100, True)]
+)
+def test_it_says_itself_whether_it_can_carry_a_house(told, expected):
+    assert islands({"IntIslandCatRtg": told}) is expected
