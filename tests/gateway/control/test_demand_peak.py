@@ -76,6 +76,19 @@ def test_a_silent_meter_counts_nothing_and_an_unset_target_caps_nothing():
     assert follow(Demand(), at(0, 1.0), GridTable(main_fuse_a=25.0), "UTC").peak.cap_w is None
 
 
+def test_what_was_drawn_unseen_lets_no_more_be_drawn_than_the_target():
+    started = follow(Demand(), at(600, 0.0), TABLE, "UTC")
+    assert started.peak.cap_w == pytest.approx(20_000.0)
+    assert run(5_000.0, 145, started, first=605).peak.cap_w == pytest.approx(35_000.0, rel=0.02)
+    late = follow(run(20_000.0, 300), at(600, 20_000.0), TABLE, "UTC")
+    assert late.peak.cap_w == pytest.approx(20_000.0, rel=0.01)
+
+
+def test_a_silence_longer_than_an_interval_is_unseen_only_as_far_as_the_interval_goes():
+    demand = follow(run(1_000.0, 60), at(2000, 0.0), TABLE, "UTC")
+    assert demand.unseen_s == pytest.approx(200.0)
+
+
 def test_the_months_peak_survives_a_restart():
     remembered = DemandPeak(datetime(2026, 11, 1, tzinfo=UTC), 31_000.0)
     assert follow(Demand(remembered), at(0, 0.0), TABLE, "UTC").peak.peak_w == 31_000.0
