@@ -67,6 +67,7 @@ CODES = (
     "discharge_refused",
     "full",
     "envelope_failed",
+    "export_lockout",
     "departure",
     "peak_target",
     "imbalance_l3_l1",

@@ -17,7 +17,7 @@ type Key = tuple[str, str, str]
 def dashboard(catalog: Catalog) -> dict[str, Any]:
     """Return the whole dashboard: one view to see the house at a glance and to say what it shall do."""
     page = _Page(catalog)
-    sections = [_now(page), _car(page), _battery(page), _rules(page), _lately(page)]
+    sections = [_now(page), _car(page), _battery(page), _rules(page), _control(page), _lately(page)]
     view = {
         "title": "Energy now",
         "path": "now",
@@ -209,6 +209,37 @@ def _rules(page: _Page) -> Card:
             *page.tile(("binary_sensor", "grid_event", SITE), "Utility's call", "mdi:bullhorn", "orange"),
             *page.button_when_useful("opt_out", "Leave the call", "mdi:exit-run", "orange"),
             *page.tile(("sensor", "export_price", SITE), "Paid for export", "mdi:cash-plus", "blue"),
+        ],
+    )
+
+
+def _control(page: _Page) -> Card:
+    """Return the section of how well it works, and of what happens without a grid."""
+    return _section(
+        _heading("Control", "mdi:target"),
+        [
+            *page.tile(("sensor", "control_quality", SITE), "Following the house", "mdi:target", "green"),
+            *page.tile(("sensor", "control_error", SITE), "Error", "mdi:chart-bell-curve", "grey"),
+            *page.tile(("sensor", "backup_state", SITE), "Backup", "mdi:home-lightning-bolt", "amber"),
+            *page.tile(("sensor", "autonomy", SITE), "Without grid", "mdi:timer-sand", "amber"),
+            *page.tile(("switch", "storm", SITE), "Storm mode", "mdi:weather-lightning", "purple", _TOGGLE),
+            *page.tile(
+                ("switch", "battery_may_charge_car", SITE),
+                "Battery to car",
+                "mdi:battery-arrow-down",
+                "pink",
+                _TOGGLE,
+            ),
+            *page.tile(("sensor", "reserve_state", SITE), "Frequency reserve", "mdi:sine-wave", "blue"),
+            *page.tile(("sensor", "demand_peak", SITE), "Peak this month", "mdi:summit", "blue"),
+            *page.tile(
+                ("number", "drive_away_soc", CAR),
+                "Drive away with",
+                "mdi:car-arrow-right",
+                "teal",
+                _SLIDER,
+                **_WIDE,
+            ),
         ],
     )
 

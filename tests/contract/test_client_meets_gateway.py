@@ -7,7 +7,8 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import time
+from dataclasses import replace
+from datetime import time, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,20 @@ import pytest
 from gateway.api.site import EquipmentVerdict
 from gateway.devices import DRIVERS, driver_class
 from gateway.faults import FaultCode
-from gateway.model import EventStatus, EvseState, RequestMode, Rung, StorageState
+from gateway.model import (
+    BackupPhase,
+    BackupStatus,
+    ControlStatus,
+    EventStatus,
+    EvseState,
+    QualityVerdict,
+    RequestMode,
+    ReservePhase,
+    ReserveProduct,
+    Rung,
+    StorageState,
+    Urgency,
+)
 from gateway.supply.findings import Check
 from tests.gateway.api.fake_site import snapshot
 from tests.gateway.api.serving import Client, serving
@@ -207,7 +221,7 @@ async def test_the_owners_wishes_are_taken_and_kept(served: Client) -> None:
     settings = await owner.patch_owner({"control_on": True, "devices": {"garage": garage}})
     assert settings.control_on
     assert settings.devices["garage"] == theirs.DeviceSettings(
-        20.0, 90.0, time(7, 30), discharge_allowed=False
+        20.0, 90.0, time(7, 30), discharge_allowed=False, drive_away_soc_pct=20.0
     )
     settings = await owner.patch_owner({"devices": {"garage": {"departure": None}}})
     assert settings.devices["garage"].departure is None
@@ -235,6 +249,8 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     codes = set(re.findall(r'Rung\.\w+,\s*"(\w+)"', sources))
     reasons = texts["sensor"]["reason"]["state"].keys()
     assert len(codes) > 10
+    codes |= {f"{group}_l{phase}" for group in ("fuse", "circuit") for phase in (1, 2, 3)}
+    codes |= set(re.findall(r'Bound\([^"]*"(\w+)"', sources))
     planner = (ROOT / "gateway/planning/cheapest_hours.py").read_text()
     planned = set(re.findall(r'reasons\[.*, "(\w+)"', planner))
     assert planned
@@ -245,6 +261,48 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     assert texts["sensor"]["stop_cause"]["state"].keys() == causes
     assert texts["sensor"]["battery_state"]["state"].keys() == set(StorageState)
     assert texts["select"]["charge_mode"]["state"].keys() == {"auto", *RequestMode}
+
+
+def test_every_state_of_control_has_a_text_in_the_integration() -> None:
+    texts = json.loads((INTEGRATION / "translations/en.json").read_text())
+    sensors = texts["entity"]["sensor"]
+    assert sensors["control_quality"]["state"].keys() == set(QualityVerdict)
+    assert sensors["backup_state"]["state"].keys() == set(BackupPhase)
+    assert sensors["reserve_state"]["state"].keys() == set(ReservePhase)
+    assert texts["selector"]["reserve_product"]["options"].keys() == set(ReserveProduct)
+
+
+async def test_control_is_understood_and_its_parts_change_alone(served: Client) -> None:
+    listener = await paired(served)
+    async with asyncio.timeout(10), aclosing(listener.listen()) as views:
+        assert (await anext(views)).control == theirs.Control()
+        utc = served.site.view().utc
+        backup = BackupStatus(BackupPhase.ISLANDED, utc, 7.5, ("garage",))
+        status = ControlStatus(backup, urgencies={"garage": Urgency(2000.0, 0.5, 9000.0, utc)})
+        shown = replace(served.site.view().snapshot, control=status)
+        await served.site.put(snapshot=shown)
+        async for seen in views:
+            if seen.control.backup.phase == "islanded":
+                break
+        assert seen.control.backup == theirs.Backup("islanded", utc, 7.5, ("garage",))
+        assert seen.urgencies["garage"].need_wh == 9000.0
+
+
+async def test_reserve_and_needs_are_taken_shown_and_taken_back(served: Client) -> None:
+    owner = await paired(served)
+    start = served.site.view().utc + timedelta(hours=1)
+    end = start + timedelta(hours=1)
+    window = await owner.offer_reserve("fcr_n", 3000.0, start, end, ["garage"])
+    assert (window.product, window.starts_at, window.devices) == ("fcr_n", start, ("garage",))
+    need = await owner.set_need("garage", 9000.0, end)
+    state = await owner.state()
+    assert (state.reserves, state.needs) == ((window,), (need,))
+    with pytest.raises(theirs.InvalidRequest, match="sold already"):
+        await owner.offer_reserve("fcr", 1000.0, start, end)
+    await owner.withdraw_reserve(window.id)
+    await owner.clear_need("garage")
+    state = await owner.state()
+    assert (state.reserves, state.needs) == ((), ())
 
 
 def test_every_check_of_the_equipment_has_a_name_in_the_integration() -> None:
