@@ -110,10 +110,11 @@ def rehearsal_of(seed: int) -> tuple[Rehearsal, str]:
     fuse_a = chance.choice((16.0, 20.0, 25.0, 32.0, 35.0, 40.0))
     tables = ControlTables(GridTable(main_fuse_a=fuse_a, phases=phases))
     plants = [_battery(chance, phases), _garage(chance, phases)]
-    load = _Load(chance, phases, fuse_a * 230.0)
     meter = MeterModel(
         chance.uniform(1.0, 5.0), lag_s=chance.uniform(0.0, 0.3), noise_w=chance.uniform(0.0, 10.0)
     )
+    slowest_s = meter.period_s + max(p.dead_time_s for p in plants)
+    load = _Load(chance, phases, fuse_a * 230.0, steps=slowest_s <= ANSWERED_S)
     rehearsal = Rehearsal(
         tables,
         plants,
