@@ -28,6 +28,8 @@ EFFICIENCY = 0.93
 """AC to pack, for a charger that does not tell its DC side."""
 COUNT_AT_MOST_PCT = 15.0
 """Moved without a word from anyone, after which the SoC counts as unknown: losses and capacity are estimates."""
+JUDGE_S = 1.0
+"""A car of which the same is told again and again is judged no more often."""
 LONGEST_STEP_S = 5.0
 """Between two samples of a charger."""
 FLICKER_S = 15.0
@@ -41,7 +43,7 @@ _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 @dataclass(frozen=True, slots=True)
 class Followed:
     """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, how much was moved
-    by count alone, which samples this rests on, and the EVSE's sample with the judged car in it."""
+    by count alone, which samples this rests on, the EVSE's sample with the judged car in it, and when it was judged."""
 
     state: VehicleState
     at: float
@@ -49,6 +51,7 @@ class Followed:
     counted_pct: float = 0.0
     heard: tuple[EvseSample | EvSample | None, ...] = ()
     sample: EvseSample | None = None
+    judged_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,10 @@ def _follow(
     if before and len(heard) == len(before.heard) and all(map(is_, heard, before.heard, strict=True)):
         return before
     now, sample, evs = snapshot.at, heard[0], heard[1:]
+    if before and now - before.judged_at < JUDGE_S and _says_the_same(before, sample, evs):
+        at = now if sample.plugged else before.at
+        car = _with_car(sample, before.state)
+        return Followed(before.state, at, before.held, 0.0, heard, car, before.judged_at)
     was = before or Followed(VehicleState(device), now)
     state, source = was.state, _charger_source(snapshot, device)
     plugged = sample.plugged if sample else state.plugged
@@ -136,7 +143,23 @@ def _follow(
     known = {name: getattr(state, name) for name in _KNOWN} | facts
     state = VehicleState(device, plugged, soc_pct, soc_doubt=doubt, provenance=provenance, **known)
     at = now if sample is not None and sample.plugged else was.at
-    return Followed(state, at, held, counted_pct, heard, _with_car(sample, state))
+    return Followed(state, at, held, counted_pct, heard, _with_car(sample, state), now)
+
+
+def _says_the_same(before: Followed, sample: EvseSample | None, evs: tuple[EvSample, ...]) -> bool:
+    """Tell whether a charger only repeats what was believed of a car, and nobody else speaks anew."""
+    was, told = before.heard[0], before.state.provenance.get("soc_pct")
+    return (
+        isinstance(was, EvseSample)
+        and sample is not None
+        and sample.state is was.state
+        and sample.plugged is was.plugged
+        and sample.vehicle == was.vehicle
+        and before.heard[1:] == evs
+        and told is not None
+        and told.source is not VehicleSource.ENERGY_COUNT
+        and not before.state.soc_doubt
+    )
 
 
 def _charger_source(snapshot: Snapshot, device: DeviceId) -> VehicleSource:
