@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.simulator.can_mishaps import Noise
 from gateway.simulator.echonet_unit import EchonetUnit
+from gateway.simulator.house import House
 from gateway.simulator.leaf_sloppiness import sloppiness
 from gateway.simulator.modbus_servers import Registers
 from gateway.simulator.referee import Violation
@@ -32,12 +33,7 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             "import_wh": house.import_wh,
             "export_wh": house.export_wh,
         },
-        "mains": {
-            "present": house.mains.present,
-            "carried": house.mains.carried,
-            "tripped": house.mains.tripped,
-        },
-        "loads": {load.name: load.power_w for load in house.mains.loads},
+        **_supply(house),
         "car": {
             "plugged": pilot.plugged,
             "model": car.model.name,
@@ -70,6 +66,14 @@ def _status(wired: WiredHouse, _: Request) -> dict[str, Any]:
             name: {"share": breach.share, "longest_s": breach.longest_s}
             for name, breach in wired.connection.breaches.items()
         },
+    }
+
+
+def _supply(house: House) -> dict[str, Any]:
+    mains = house.mains
+    return {
+        "mains": {"present": mains.present, "carried": mains.carried, "tripped": mains.tripped},
+        "loads": {load.name: load.power_w for load in mains.loads},
     }
 
 

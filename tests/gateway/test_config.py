@@ -23,6 +23,10 @@ def test_a_good_site_is_read_and_its_folder_is_beside_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (
+            {"backup": {"continuous_w": 5000, "shed_order": ["grid"]}},
+            "backup.shed_order: 'grid' is no load and no charger here",
+        ),
         ({"gird": {}}, "[gird]: unknown table; did you mean 'grid'?"),
         ({"grid": {"main_fuse": 25}}, "grid.main_fuse: unknown key; did you mean 'main_fuse_a'?"),
         (

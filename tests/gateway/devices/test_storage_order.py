@@ -1,5 +1,7 @@
 """Stories of a lease: when an order is written, renewed and ended, and when it counts as ignored."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +81,8 @@ def test_small_differences_full_and_empty_batteries_are_no_disobedience():
 def test_following_again_forgets():
     following = Following(differs_since=0.0).after(40.0, differs=differs(sample(40.0, 3000, 3000)))
     assert not following.broken(80.0)
+
+
+def test_what_carries_the_house_alone_follows_no_order():
+    assert not differs(replace(sample(0.0, -1500, 0), islanded=True))
+    assert differs(replace(sample(0.0, -1500, 0), islanded=False))

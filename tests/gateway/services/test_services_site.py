@@ -10,6 +10,8 @@ from gateway.config import parse
 from gateway.faults import FaultCode, Refused
 from gateway.link import MAX_BACKLOG_BYTES, Order, Report, encode
 from gateway.model import (
+    BackupPhase,
+    BackupStatus,
     DeviceInfo,
     DeviceKind,
     DeviceSettings,
@@ -145,6 +147,17 @@ async def test_a_boost_ends_when_its_soc_is_reached(store):
     assert site.view().requests
     site.take(report(80.0))
     assert not site.view().requests
+
+
+@pytest.mark.parametrize("phase", BackupPhase)
+async def test_without_a_grid_no_market_call_is_taken_whatever_the_owner_allows(store, phase):
+    calls = Calls()
+    site, heard = build(store, calls), report(50.0)
+    control = replace(heard.snapshot.control, backup=BackupStatus(phase))
+    site.take(Report(replace(heard.snapshot, control=control)))
+    assert calls.market == (phase is BackupPhase.GRID)
+    await site.set_owner(OwnerSettings(control_on=True))
+    assert calls.market == (phase is BackupPhase.GRID)
 
 
 async def test_the_owners_stop_holds_although_the_disk_is_full(store, tmp_path):
