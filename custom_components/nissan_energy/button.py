@@ -1,4 +1,4 @@
-"""Buttons: stop everything, go on, leave a grid event, forget the departure, say that a fault was inspected."""
+"""Buttons: stop everything, go on, leave a grid event, take reserve back, forget the departure, say that a fault was inspected."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,6 +38,11 @@ async def _async_opt_out(feed: GatewayFeed) -> None:
             await feed.client.opt_out(event.id)
 
 
+async def _async_withdraw(feed: GatewayFeed) -> None:
+    for window in feed.site.data.reserves:
+        await feed.client.withdraw_reserve(window.id)
+
+
 SITE_BUTTONS = (
     SiteDescription(key="stop", press=lambda feed: feed.client.stop()),
     SiteDescription(
@@ -47,6 +52,9 @@ SITE_BUTTONS = (
         key="opt_out",
         press=_async_opt_out,
         makes_sense=lambda site: any(event.status == "active" for event in site.grid_events),
+    ),
+    SiteDescription(
+        key="withdraw_reserve", press=_async_withdraw, makes_sense=lambda site: bool(site.reserves)
     ),
 )
 

@@ -287,6 +287,9 @@ class FakeGateway:
         refusals = [{"code": "reservoir", "text": "Too little."}]
         return read(ReserveWindow, {**window, **times, "refusals": refusals})
 
+    async def withdraw_reserve(self, window: str) -> None:
+        await self._answer("withdraw_reserve", window)
+
     async def set_need(self, of: str, energy_wh: float, departs_at: datetime) -> None:
         await self._answer("set_need", of, energy_wh, departs_at)
 

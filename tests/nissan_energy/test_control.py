@@ -169,6 +169,17 @@ async def test_reserve_is_offered_and_the_verdict_returned(
         await hass.services.async_call(DOMAIN, "offer_reserve", data, blocking=True)
 
 
+async def test_the_owner_takes_back_what_was_sold(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    button = "button.house_take_the_reserve_back"
+    assert state(hass, button) == "unavailable"
+    sold = {"id": "w1", "product": "fcr", "power_w": 3000.0, "starts_at": AT, "ends_at": AT}
+    await tell(hass, gateway, reserves=[sold])
+    await act(hass, "button", "press", button)
+    assert gateway.calls[-1] == ("withdraw_reserve", "w1")
+
+
 async def test_a_need_is_said_in_kilowatt_hours_and_local_time_and_forgotten(
     hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
 ) -> None:

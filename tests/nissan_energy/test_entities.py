@@ -70,6 +70,7 @@ UNIQUE_IDS = {
         "resume",
         "stop",
         "storm",
+        "withdraw_reserve",
     },
     "grid": {
         "equipment_check",
