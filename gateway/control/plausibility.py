@@ -21,19 +21,19 @@ from gateway.model import BackupPhase, MeterSample, Snapshot
 
 STEP_S = 0.25
 """Or half of the meter's own pace, where that is longer."""
-LAGS = range(-4, 25)
-"""In steps: device samples may be up to 1 s older than the meter's, the meter's up to 6 s older than theirs."""
+LAGS = range(-4, 65)
+"""In steps: device samples may be up to 1 s older than the meter's, the meter's up to 16 s older than theirs."""
 UNKNOWN = range(9)
 """Lags over which the answer of a meter is summed while its own lag is not known."""
 FAST, SLOW = 0.9, 0.9995
 """What is left of old evidence after a step."""
-ENOUGH_W2, MUCH_W2, LEARNED_W2 = 300.0**2, 1000.0**2, 700.0**2
+ENOUGH_W2, MUCH_W2, LEARNED_W2 = 300.0**2, 1000.0**2, 850.0**2
 LESSON_W, PROVEN_S = 500.0, 15.0
-AGAINST, WITH, TIMES, LIKE = -0.4, 0.5, 5.0, 0.8
+AGAINST, WITH, TIMES, LIKE = -0.4, 0.5, 5.0, 0.2
 FLIPPED = (-2.0, -0.5)
 """The gain of a meter that was turned round; what lies beyond is the house's own doing."""
 PROBE_W, STILL_W = 300.0, 50.0
-PROBE_S, LONG_PROBE_S = 1.0, 12.0
+PROBE_S, SHORT_PROBE_S, LONG_PROBE_S = 1.0, 4.0, 18.0
 HOLD_S, LONGEST_HOLD_S = 30.0, 3600.0
 IMPOSSIBLE = 4.0
 """Times the fuse: more opens it within a second."""
@@ -123,7 +123,8 @@ def follow(previous: Watch, snapshot: Snapshot, grid: GridTable) -> Watch:
     """Return the watch after ``snapshot``."""
     meter, now = snapshot.grid(), snapshot.at
     if meter is None or _islanded(snapshot):
-        return _ended(replace(previous, last=None, moves=(), fast=Evidence(), repeats=None), now)
+        forgotten = replace(previous, last=None, moves=(), fast=Evidence(), repeats=None)
+        return _ended(_trusted(forgotten) if previous.trust is Trust.DOUBTED else forgotten, now)
     if problem := impossible(meter, grid):
         return _disbelieved(previous, FaultCode.METER_IMPLAUSIBLE, problem, now + RETURN_S)
     due = previous.last is None or now - previous.last.at >= _step_s(previous) - 0.01
@@ -167,8 +168,10 @@ def _islanded(snapshot: Snapshot) -> bool:
 
 
 def _point(snapshot: Snapshot, meter: MeterSample) -> Point:
-    pv = snapshot.pv()
-    powers = [s.power_w for s in (*snapshot.storages.values(), *snapshot.evses.values(), pv) if s is not None]
+    devices = (*snapshot.storages.values(), *snapshot.evses.values())
+    powers = [s.power_w for s in devices if s is not None]
+    if (pv := snapshot.pv()) is not None:
+        powers.append(-abs(pv.power_w))
     return Point(snapshot.at, meter.power_w, sum(powers), len(powers))
 
 
@@ -253,8 +256,10 @@ def _judged(watch: Watch, point: Point) -> Watch:
 def _lag(watch: Watch) -> int | None:
     """Return the lag at which the meter shows our moves, None while that is not known; of like ones the shortest."""
     gains = {lag: watch.slow.gain(lag) for lag in LAGS if watch.slow.known(lag, LEARNED_W2)}
-    best = max(gains.values(), default=0.0)
-    return min((lag for lag, gain in gains.items() if gain >= max(WITH, LIKE * best)), key=abs, default=None)
+    off = min((abs(gain - 1.0) for gain in gains.values()), default=1.0)
+    if off > 1.0 - WITH:
+        return None
+    return min((lag for lag, gain in gains.items() if abs(gain - 1.0) <= off + LIKE), key=abs)
 
 
 def _gain(watch: Watch) -> float | None:
@@ -275,7 +280,7 @@ def _probed(watch: Watch, point: Point) -> Watch:
     lasted_s, still_s = point.at - began.at, point.at - watch.still_since
     moved_w, shown_w = point.known_w - began.known_w, point.grid_w - began.grid_w
     if abs(moved_w) < PROBE_W:
-        return _trusted(watch) if lasted_s >= LONG_PROBE_S / 3 and still_s >= PROBE_S else watch
+        return _trusted(watch) if lasted_s >= SHORT_PROBE_S and still_s >= PROBE_S else watch
     gain = shown_w / moved_w
     if still_s < PROBE_S + _step_s(watch) * max(lag or 0, 0):
         return watch

@@ -121,6 +121,8 @@ HONEST = {
     "late": MeterModel(0.2, lag_s=1.0),
     "slow": MeterModel(2.0, lag_s=0.5),
     "slower": MeterModel(5.0, max_age_s=12.0),
+    "very late": MeterModel(1.0, lag_s=5.0),
+    "late beyond use": MeterModel(1.0, lag_s=10.0),
     "coarse": MeterModel(1.0, noise_w=0.0, resolution_w=100.0),
     "exact": MeterModel(0.2, noise_w=0.0),
 }
