@@ -218,7 +218,7 @@ def _control(page: _Page) -> Card:
     return _section(
         _heading("Control", "mdi:target"),
         [
-            *page.tile(("sensor", "control_quality", SITE), "Following the house", "mdi:target", "green"),
+            *page.tile(("sensor", "control_quality", SITE), "Quality", "mdi:target", "green"),
             *page.tile(("sensor", "control_error", SITE), "Error", "mdi:chart-bell-curve", "grey"),
             *page.tile(("sensor", "backup_state", SITE), "Backup", "mdi:home-lightning-bolt", "amber"),
             *page.tile(("sensor", "autonomy", SITE), "Without grid", "mdi:timer-sand", "amber"),
@@ -230,7 +230,7 @@ def _control(page: _Page) -> Card:
                 "pink",
                 _TOGGLE,
             ),
-            *page.tile(("sensor", "reserve_state", SITE), "Frequency reserve", "mdi:sine-wave", "blue"),
+            *page.tile(("sensor", "reserve_state", SITE), "Reserve", "mdi:sine-wave", "blue"),
             *page.tile(("sensor", "demand_peak", SITE), "Peak this month", "mdi:summit", "blue"),
             *page.tile(
                 ("number", "drive_away_soc", CAR),
