@@ -77,5 +77,5 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         backup=outage.status,
     )
     return Memory(
-        cars, house.balance, status, exports, demand, needs, sold, watch, outage, moves, house
+        cars, house.balance, status, exports, demand, needs, sold, watch, outage, moves, house, watched
     ), replace(seen, control=status)
