@@ -67,6 +67,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     figures = {
         "starts": len(done),
         "over_5_s": len(breaches),
+        "over_5_s_by_1_pct": sum(
+            start_of(s.seed, SECONDS, 0.01).longest_over_s > ALLOWED_S for s in breaches
+        ),
         "over_at_all": sum(s.longest_over_s > 0 for s in done),
         "longest_over_s": round(max(s.longest_over_s for s in done), 1),
         "most_pct_of_fuse": round(100 * max(s.most_share for s in done), 1),
@@ -89,18 +92,21 @@ load; slower ones cannot answer a surprise within 5 s, whatever the loop does.
 | figure | asked | measured |
 |---|---|---|
 | starts in which a phase was over its fuse for more than 5 s at a stretch | 0 | {figures["over_5_s"]} of {figures["starts"]} |
+| the same, for more than 1 % over, which is the class of a meter | 0 | {figures["over_5_s_by_1_pct"]} of {figures["starts"]} |
 | longest time over, s | 5 | {figures["longest_over_s"]} |
 | starts in which a phase was over at all | - | {figures["over_at_all"]} |
 | most current of any phase, % of the fuse | - | {figures["most_pct_of_fuse"]} |
 """
 
 
-def start_of(seed: int) -> Start:
-    """Start the house of a seed and say how it went."""
+def start_of(seed: int, seconds: float = SECONDS, tolerance: float = 0.0) -> Start:
+    """Start the house of a seed and say how it went; ``tolerance`` is the part of its rating that a fuse may be over."""
     logging.disable(logging.CRITICAL)
     rehearsal, house = rehearsal_of(seed)
-    score = rehearsal.run(SECONDS)
-    return Start(seed, score.longest_over_s, score.most_w / score.fuse_w, house)
+    fuse_w = rehearsal.score.fuse_w
+    rehearsal.score.fuse_w *= 1 + tolerance
+    score = rehearsal.run(seconds)
+    return Start(seed, score.longest_over_s, score.most_w / fuse_w, house)
 
 
 def rehearsal_of(seed: int) -> tuple[Rehearsal, str]:
