@@ -38,10 +38,10 @@ _ROUNDING_S = 1e-6
 class Rehearsal:
     """One site on a virtual clock.
 
-    ``load`` and ``pv`` are functions of the second since the start: W in all (spread over the phases) or per phase; ``pv`` is
-    a positive magnitude; its meter tells it negative, as drivers do. The loop ticks every ``tick_s`` and on each fresh grid sample. With
-    ``keep`` False no trace is kept, for long runs. ``brain`` makes another strategy that decides instead. ``state``,
-    ``loop``, ``plants`` and the meters may be read and changed between runs and by ``at``.
+    ``load`` and ``pv`` are functions of the second since the start: W in all (spread over the phases) or per phase; ``pv``
+    is a positive magnitude, which its own meter tells negative, as drivers do. The loop ticks every ``tick_s`` and on each
+    fresh grid sample. With ``keep`` False no trace is kept, for long runs. ``brain`` makes another strategy that decides
+    instead. ``state``, ``loop``, ``plants`` and the meters may be read and changed between runs and by ``at``.
     """
 
     def __init__(
