@@ -197,10 +197,12 @@ def pressing(bid: Bid, snapshot: Snapshot) -> Bid:
 
 
 def departing(bid: Bid, snapshot: Snapshot) -> Bid:
-    """Where no plan has a say, a car that needs something takes it as soon as the site has room for it."""
-    if bid.device not in snapshot.control.urgencies:
+    """Where no plan has a say, a car takes what it needs as soon as the site has room for it, and keeps it."""
+    urgency = snapshot.control.urgencies.get(bid.device)
+    if urgency is None:
         return bid
-    return bid.wishing(bid.interval.max_w, Reason(Rung.PLAN, "departure"))
+    wish_w = bid.interval.max_w if urgency.need_wh > 0 else 0.0
+    return bid.wishing(wish_w, Reason(Rung.PLAN, "departure"))
 
 
 def owner_request(bid: Bid, snapshot: Snapshot) -> Bid:

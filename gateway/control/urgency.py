@@ -1,7 +1,7 @@
 """Pure: what the car at each EVSE still has to take before it leaves, and how little time it has left for that.
 
 A need is told (``Wishes.needs``), or follows from the owner's departure and target where the car's SoC is known. A told one
-counts down by the energy that the EVSE took since it was told.
+counts down by the energy that the EVSE took since it was told; met, it stays until the car leaves, so that it is kept met.
 """
 
 from collections.abc import Mapping
@@ -83,13 +83,15 @@ def _urgencies(
                 continue
             need_wh = _lacking_wh(sample, settings)
             departs_at = _next(settings.departure, snapshot.utc, time_zone)
+        left_h = (departs_at - SLACK - snapshot.utc).total_seconds() / 3600
         if need_wh > 0:
             most_w = sample.charge_max_w or snapshot.devices[device].rated.max_w or MODEST_W
-            left_h = (departs_at - SLACK - snapshot.utc).total_seconds() / 3600
             rank = min(1.0, need_wh / most_w / left_h) if left_h > 0 else 1.0
             # While the car could still be filled at full power later, nothing has to flow now.
             must = rank >= (RELAXED if device in pressing else PRESSING)
             found[device] = Urgency(most_w if must else 0.0, rank, need_wh, departs_at)
+        elif count is not None:
+            found[device] = Urgency(0.0, 0.0 if left_h > 0 else 1.0, 0.0, departs_at)
     return found
 
 

@@ -47,14 +47,14 @@ def test_a_need_waits_while_there_is_time_and_presses_when_there_is_none():
     assert (pressing.must_w, pressing.rank) == (7000.0, 1.0)
 
 
-def test_what_was_taken_is_counted_and_a_met_need_is_over():
+def test_what_was_taken_is_counted_and_a_met_need_stays_met():
     wanted = need(energy_wh=100.0)
     needs = follow(Needs(), site(wanted, power_w=6000.0), "UTC")
     for second in range(1, 60):
         needs = follow(needs, site(wanted, power_w=6000.0, after_s=second), "UTC")
     assert needs.urgencies["garage"].need_wh == pytest.approx(100 - 6000 * 59 / 3600)
     needs = follow(needs, site(wanted, power_w=6000.0, after_s=62), "UTC")
-    assert needs.urgencies == {}
+    assert (needs.urgencies["garage"].need_wh, needs.urgencies["garage"].must_w) == (0.0, 0.0)
 
 
 def test_energy_that_was_given_away_is_needed_again():
