@@ -84,6 +84,7 @@ class Options:
     """A meter's table in site.toml. ``phases`` are the site's phases in the order of the meter's own.
 
     ``invert``: mounted the wrong way round, so power changes sign and the counters change places.
+    ``lag_s``: how old the meter's values are when they are read; up to 0.5 s need not be told.
     ``generation_positive``: the meter counts generated power as positive; its counters are named right.
     """
 
@@ -93,6 +94,7 @@ class Options:
     port: int = 502
     unit: int = 1
     poll_s: float = 0.2
+    lag_s: float = 0.0
     phases: tuple[int, ...] = (1, 2, 3)
     invert: bool = False
     generation_positive: bool = False
@@ -103,6 +105,7 @@ class Options:
         within(self.port, 1, 65535, f"{where}.port")
         within(self.unit, 0, 255, f"{where}.unit")
         within(self.poll_s, 0.05, 60, f"{where}.poll_s")
+        within(self.lag_s, 0, 15, f"{where}.lag_s")
         # A frozen grid meter must be known in time for the site to be safe within 15 s.
         longest_s = 12 if self.role is MeterRole.GRID else 3600
         within(self.frozen_after_s, 1, longest_s, f"{where}.frozen_after_s")
@@ -223,6 +226,7 @@ class PolledMeter(ABC):
             role=options.role,
             phases=options.phases,
             max_age_s=max(3.0, 3 * options.poll_s),
+            lag_s=options.lag_s,
         )
         self._options = options
         self._bus = ModbusBus(options.host, options.port, options.unit)

@@ -96,6 +96,8 @@ class DeviceInfo:
     """Of an EVSE that tells it."""
     min_charge_w: float = 0.0
     """Of an EVSE: between 0 and this it cannot charge (6 A where IEC 61851 rules)."""
+    lag_s: float = 0.0
+    """Of a meter: how old what it shows is when it is read, as declared; the poll itself not counted."""
     frequency: FrequencyProfile | None = None
     """Of a meter whose frequency was proven."""
     islands: bool = False

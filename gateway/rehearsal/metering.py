@@ -16,11 +16,13 @@ _ROUNDING_S = 1e-6
 class MeterModel:
     """Looks every ``period_s`` and is heard ``lag_s`` later; the sample bears the time at which it was heard, as drivers do.
 
+    The lag is declared in the meter's identity, unless ``declared`` is False.
     ``max_age_s`` None: three periods, 3 s at least. Faults: ``silent``, ``frozen`` (old values as new), ``factor``.
     """
 
     period_s: float = 0.2
     lag_s: float = 0.0
+    declared: bool = True
     noise_w: float = 3.0
     resolution_w: float = 1.0
     id: DeviceId = "grid"
@@ -45,6 +47,7 @@ class MeterModel:
             "rehearsal",
             self.role,
             max_age_s=age_s,
+            lag_s=self.lag_s if self.declared else 0.0,
             frequency=self.frequency,
         )
 
