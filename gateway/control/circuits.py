@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from gateway.config import CircuitTable, GridTable
-from gateway.control.site_limits import FUSE_MARGIN, GroupLimit
+from gateway.control.site_limits import FUSE_MARGIN, GroupLimit, grace_w
 from gateway.faults import ConfigError
 from gateway.model import ZERO, DeviceId, DeviceInfo, Interval, Reason, Rung, Snapshot
 
@@ -102,7 +102,8 @@ def circuit_limits(circuits: Sequence[Circuit], grid: GridTable, snapshot: Snaps
                 low_w = high_w = meter.phase_power_w[phase - 1] - drawn_w
             elif others_w:
                 low_w = 0.0
-            yield GroupLimit(reason, weights, Interval(-room_w - low_w, room_w - high_w))
+            allowed = Interval(-room_w - low_w, room_w - high_w)
+            yield GroupLimit(reason, weights, allowed, grace_w=grace_w(room_w))
 
 
 def _power_w(snapshot: Snapshot, device: DeviceId) -> float:

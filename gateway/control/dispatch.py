@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.config import ControlTables
-from gateway.control import backup
+from gateway.control import backup, minimums
 from gateway.control.balance import Balance
 from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
@@ -72,7 +72,9 @@ def dispatch(
         bids = separated(_site_target(bids, snapshot, balance, windows), snapshot, balance)
     wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
     admitted = {d: b.interval.clamp(wanted[d] if abs(wanted[d]) > LEAST_W else 0.0) for d, b in bids.items()}
-    fitted = fit(admitted, {d: b.interval for d, b in bids.items()}, limits, snapshot.control.urgencies)
+    intervals = {d: b.interval for d, b in bids.items()}
+    fitted = fit(admitted, intervals, limits, snapshot.control.urgencies)
+    fitted = minimums.kept(fitted, admitted, intervals, limits, snapshot)
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     found |= backup.faults(snapshot)

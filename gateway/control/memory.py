@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.config import ControlTables
-from gateway.control import backup, demand_peak, dynamics, excursions, plausibility, quality, urgency
+from gateway.control import (
+    backup,
+    demand_peak,
+    dynamics,
+    excursions,
+    minimums,
+    plausibility,
+    quality,
+    urgency,
+)
 from gateway.control.balance import Balance, House
 from gateway.control.balance import follow as housed
 from gateway.control.frequency import reserve
@@ -75,6 +84,7 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
         urgencies=needs.urgencies,
         reserve=sold.status,
         backup=outage.status,
+        minimums=minimums.follow(memory.status.minimums, seen),
     )
     return Memory(
         cars, house.balance, status, exports, demand, needs, sold, watch, outage, moves, house, watched

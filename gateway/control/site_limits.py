@@ -35,6 +35,8 @@ SHARED_PASSES = 3
 CLOSING_PASSES = 40
 """Passes by room and need settle nearly every site; what is left is closed by projections, which cannot run in a circle."""
 CLOSE_W = 0.01
+KEPT = 0.7
+"""A car that ranks so high is not discharged for an aim: it would soon have no time left."""
 PRESSED = 1.05
 """A device whose car has no time left gives up 0.05 / 1.05 of what one without any need gives up."""
 
@@ -44,12 +46,30 @@ class GroupLimit:
     """``interval`` bounds the sum of weight × power over the group's devices, in W.
 
     ``soft``: an aim, not a limit; it takes nothing from a device that must charge, and is no conflict when it is missed.
+    ``grace_w`` is what lies between the interval and the rating of the fuse behind it.
     """
 
     reason: Reason
     weights: Mapping[DeviceId, float]
     interval: Interval
     soft: bool = False
+    grace_w: float = 0.0
+
+    def sum_w(self, powers_w: Mapping[DeviceId, float]) -> float:
+        """Return what the group comes to."""
+        return sum(weight * powers_w[d] for d, weight in self.weights.items() if d in powers_w)
+
+    def excess_w(self, powers_w: Mapping[DeviceId, float]) -> float:
+        """Return how far the group is outside its interval, a magnitude."""
+        sum_w = self.sum_w(powers_w)
+        return abs(sum_w - self.interval.clamp(sum_w))
+
+    def room_w(self, device: DeviceId, sum_w: float, graced: bool = False) -> float:
+        """Return how much more ``device`` may take when the group comes to ``sum_w``."""
+        weight, grace_w = self.weights[device], self.grace_w if graced else 0.0
+        if weight > 0:
+            return (self.interval.max_w + grace_w - sum_w) / weight
+        return (self.interval.min_w - grace_w - sum_w) / weight
 
 
 def group_limits(
@@ -134,13 +154,19 @@ def blind_limits(
     return tuple(limits)
 
 
+def grace_w(used_w: float) -> float:
+    """Return what is left up to the rating of a fuse of which ``used_w`` is used."""
+    return used_w / FUSE_MARGIN - used_w
+
+
 def _phase_limit(
     grid: GridTable, balance: Balance, devices: Mapping[DeviceId, DeviceInfo], phase: int
 ) -> GroupLimit:
     fuse_w = grid.main_fuse_a * grid.nominal_voltage_v * FUSE_MARGIN
     allowed = Interval(-fuse_w - balance.low_phase_w[phase - 1], fuse_w - balance.high_phase_w[phase - 1])
     weights = {i: 1 / len(d.phases) for i, d in devices.items() if phase in d.phases}
-    return GroupLimit(Reason(Rung.GRID_CONNECTION, f"fuse_l{phase}"), weights, allowed)
+    reason = Reason(Rung.GRID_CONNECTION, f"fuse_l{phase}")
+    return GroupLimit(reason, weights, allowed, grace_w=grace_w(fuse_w))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +196,8 @@ def fit(
     while pulling:
         lowest: GroupLimit | None = None
         for limit in reversed(pulling):
-            change_w = -_excess_w(fitted, limit)
+            sum_w = limit.sum_w(fitted)
+            change_w = limit.interval.clamp(sum_w) - sum_w
             if abs(change_w) < CLOSE_W:
                 continue
             if turn < SHARED_PASSES:
@@ -189,17 +216,8 @@ def fit(
         elif turn == SHARED_PASSES + CLOSING_PASSES:
             pulling.remove(lowest)
             turn = SHARED_PASSES
-    unmet = tuple(x for x in limits if not x.soft and abs(_excess_w(fitted, x)) > 1.0)
+    unmet = tuple(x for x in limits if not x.soft and x.excess_w(fitted) > 1.0)
     return Fitted(fitted, limited_by, unmet)
-
-
-def _excess_w(powers_w: Mapping[DeviceId, float], limit: GroupLimit) -> float:
-    total_w = _sum(powers_w, limit)
-    return total_w - limit.interval.clamp(total_w)
-
-
-def _sum(powers_w: Mapping[DeviceId, float], limit: GroupLimit) -> float:
-    return sum(weight * powers_w[d] for d, weight in limit.weights.items() if d in powers_w)
 
 
 def _moved(
@@ -227,6 +245,8 @@ def _moved(
             edge_w = interval.min_w if down else interval.max_w
             if to_zero:
                 edge_w = max(edge_w, 0.0) if down else min(edge_w, 0.0)
+            if down and limit.soft and device in needs and needs[device].rank >= KEPT:
+                edge_w = max(edge_w, min(0.0, power_w))
             if down and not pressed and device in must_w:
                 edge_w = max(edge_w, min(must_w[device], power_w))
             room_w = (min(0.0, edge_w - power_w) if down else max(0.0, edge_w - power_w)) * weight

@@ -190,6 +190,14 @@ class Urgency:
 
 
 @dataclass(frozen=True, slots=True)
+class Minimum:
+    """A charger with less than its minimum, in monotonic s: since when it has had too little, or when it was stopped for that."""
+
+    short_since: float | None = None
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ControlStatus:
     """All of it together; each part is written by one module of control."""
 
@@ -200,6 +208,7 @@ class ControlStatus:
     peak: DemandPeak = field(default_factory=DemandPeak)
     dynamics: Mapping[DeviceId, Dynamics] = field(default_factory=dict)
     urgencies: Mapping[DeviceId, Urgency] = field(default_factory=dict)
+    minimums: Mapping[DeviceId, Minimum] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

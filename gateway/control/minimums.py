@@ -1,0 +1,133 @@
+"""Pure: a charger that cannot charge below its minimum is throttled to it, not stopped, while the limits leave that much.
+
+With less it is held at the minimum for ``PATIENCE_S``, as far as the fuses' rating allows, and then stopped. One stopped so
+starts again only after a rest and with room to spare, so that nothing flutters at a limit: at most two starts in an hour.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.control.site_limits import Fitted, GroupLimit, fit
+from gateway.model import DeviceId, Interval, Minimum, Reason, Rung, Snapshot
+
+PATIENCE_S = 30.0
+REST_S = 1800.0
+SHORT_REST_S = 300.0
+"""Of a car that has no time left."""
+SPARE = 1.2
+"""So many times its minimum must be free before a charger starts that had too little."""
+HELD, STOPPED, WAITING = "held_at_minimum", "below_minimum", "minimum_not_free"
+_NEVER = Minimum()
+
+
+@dataclass(frozen=True, slots=True)
+class _Charger:
+    """A charger that has less than its minimum, or rests because it had."""
+
+    device: DeviceId
+    least_w: float
+    running: bool
+    rested: bool
+    rank: float
+    pressed: bool
+    memory: Minimum
+
+
+def follow(before: Mapping[DeviceId, Minimum], snapshot: Snapshot) -> dict[DeviceId, Minimum]:
+    """Return since when each charger has had too little, and when it was stopped for that, by what was decided last."""
+    found: dict[DeviceId, Minimum] = {}
+    for device, decision in snapshot.decisions.items():
+        was, by = before.get(device, _NEVER), decision.limited_by
+        if decision.interval.max_w <= 0 or (by is None and device not in before):
+            continue
+        code, envelope = (by.code, by.rung is Rung.ENVELOPE) if by else ("", False)
+        if code == HELD or (envelope and was.short_since is not None and decision.power_w > 0):
+            found[device] = Minimum(short_since=snapshot.at if was.short_since is None else was.short_since)
+        elif code == STOPPED or (was.stopped_at is not None and decision.power_w <= 0):
+            found[device] = Minimum(stopped_at=snapshot.at if was.stopped_at is None else was.stopped_at)
+    return found
+
+
+def kept(
+    fitted: Fitted,
+    wanted_w: Mapping[DeviceId, float],
+    intervals: Mapping[DeviceId, Interval],
+    limits: Sequence[GroupLimit],
+    snapshot: Snapshot,
+) -> Fitted:
+    """Return ``fitted`` with no power between 0 and a charger's minimum; ``wanted_w`` is what was fitted."""
+    short = list(_short(fitted, wanted_w, snapshot))
+    if not short:
+        return fitted
+    if all(c.running and wanted_w[c.device] >= c.least_w <= intervals[c.device].max_w for c in short):
+        floors = {c.device: Interval(c.least_w, intervals[c.device].max_w) for c in short}
+        again = fit(wanted_w, {**intervals, **floors}, limits, snapshot.control.urgencies)
+        if not _passed(again, fitted, limits) and not any(_short(again, wanted_w, snapshot)):
+            return Fitted(again.powers_w, {**fitted.limited_by, **again.limited_by}, again.unmet)
+    return _one_by_one(fitted, wanted_w, intervals, limits, short, snapshot.at)
+
+
+def _short(fitted: Fitted, wanted_w: Mapping[DeviceId, float], snapshot: Snapshot) -> Iterator[_Charger]:
+    for device, power_w in fitted.powers_w.items():
+        least_w = snapshot.devices[device].min_charge_w
+        if not least_w or wanted_w[device] <= 0 or power_w < 0:
+            continue
+        urgency = snapshot.control.urgencies.get(device)
+        memory = snapshot.control.minimums.get(device, _NEVER)
+        pressed, rested, enough_w = urgency is not None and urgency.must_w > 0, True, least_w
+        if memory.stopped_at is not None:
+            rested = snapshot.at - memory.stopped_at >= (SHORT_REST_S if pressed else REST_S)
+            enough_w = SPARE * least_w
+        if power_w < enough_w or not rested:
+            before = snapshot.decisions.get(device)
+            running = before is not None and before.power_w > 0
+            yield _Charger(
+                device, least_w, running, rested, urgency.rank if urgency else 0.0, pressed, memory
+            )
+
+
+def _passed(again: Fitted, first: Fitted, limits: Sequence[GroupLimit]) -> bool:
+    """Tell whether a limit is passed further than the devices had to in the first place."""
+    return any(x.excess_w(again.powers_w) > x.excess_w(first.powers_w) + 1.0 for x in limits)
+
+
+def _one_by_one(
+    fitted: Fitted,
+    wanted_w: Mapping[DeviceId, float],
+    intervals: Mapping[DeviceId, Interval],
+    limits: Sequence[GroupLimit],
+    short: Sequence[_Charger],
+    at: float,
+) -> Fitted:
+    """Give the minimum to one after the other while there is room: first who charges, then by need. The others get 0."""
+    powers_w = {**fitted.powers_w, **dict.fromkeys((c.device for c in short), 0.0)}
+    limited_by = dict(fitted.limited_by)
+    sums_w = [x.sum_w(powers_w) for x in limits]
+    for charger in sorted(short, key=lambda c: (not c.running, -c.rank, c.device)):
+        device, least_w = charger.device, charger.least_w
+        binding = [
+            i for i, x in enumerate(limits) if x.weights.get(device) and not (x.soft and charger.pressed)
+        ]
+        free_w = min((limits[i].room_w(device, sums_w[i]) for i in binding), default=least_w)
+        rated_w = min((limits[i].room_w(device, sums_w[i], graced=True) for i in binding), default=least_w)
+        patient = charger.memory.short_since is None or at - charger.memory.short_since < PATIENCE_S
+        able = intervals[device].max_w >= least_w
+        enough_w = least_w if charger.running else SPARE * least_w
+        if able and charger.rested and free_w >= enough_w and wanted_w[device] >= enough_w:
+            powers_w[device] = least_w
+        elif able and charger.running and patient and rated_w >= least_w:
+            powers_w[device] = least_w
+            limited_by[device] = _why(HELD, fitted, device)
+        else:
+            rests = charger.running or charger.memory.stopped_at is not None
+            limited_by[device] = _why(STOPPED if rests else WAITING, fitted, device)
+            continue
+        for i in binding:
+            sums_w[i] += limits[i].weights[device] * least_w
+    return Fitted(powers_w, limited_by, tuple(x for x in limits if not x.soft and x.excess_w(powers_w) > 1.0))
+
+
+def _why(code: str, fitted: Fitted, device: DeviceId) -> Reason:
+    """Name the rung and the limit that left too little."""
+    by = fitted.limited_by.get(device)
+    return Reason(by.rung, code, by.code) if by else Reason(Rung.CAPABILITY, code)
