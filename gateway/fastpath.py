@@ -19,6 +19,7 @@ from typing import cast
 
 from gateway.clock import Clock
 from gateway.config import SiteConfig
+from gateway.control.circuits import expanded
 from gateway.control.loop import Loop
 from gateway.devices import Actuator, Device, HearsOfVehicle, Inspectable, open_device
 from gateway.devices.recording.tap import Tap, tap_of
@@ -83,6 +84,7 @@ def open_devices(config: SiteConfig) -> dict[str, Device]:
         raise ConfigError(f'devices.{others[0]}.role: {grid} is the grid meter already; write "pv"')
     if grid and devices[grid].info.max_age_s > GUARD_AGE_S:
         _check_guards(grid, devices, config)
+    expanded(config.circuits, {name: device.info for name, device in devices.items()})
     return devices
 
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from gateway.config import CircuitTable, GridTable
 from gateway.control.site_limits import FUSE_MARGIN, GroupLimit, grace_w
 from gateway.faults import ConfigError
-from gateway.model import ZERO, DeviceId, DeviceInfo, Interval, Reason, Rung, Snapshot
+from gateway.model import ZERO, DeviceId, DeviceInfo, DeviceKind, Interval, Reason, Rung, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def expanded(
                     f"circuits.{name}.devices: {device} is in circuits.{seen[device]} already; name it once"
                 )
             seen[device] = name
+    _check_nesting(tables)
     circuits = []
     for name in sorted(tables, key=lambda n: len(_above(n, tables))):
         inside = [n for n in tables if name in (n, *_above(n, tables))]
@@ -68,7 +69,22 @@ def _own(name: str, table: CircuitTable, devices: Mapping[DeviceId, DeviceInfo])
         found += hits
     if table.meter and table.meter not in devices:
         raise ConfigError(f"circuits.{name}.meter: no device {table.meter!r} here")
+    if table.meter and devices[table.meter].kind is not DeviceKind.METER:
+        raise ConfigError(f"circuits.{name}.meter: {table.meter} is no meter")
     return list(dict.fromkeys(found))
+
+
+def _check_nesting(tables: Mapping[str, CircuitTable]) -> None:
+    """Refuse a circuit that has more than the one around it: one of the two was meant otherwise."""
+    for name, table in tables.items():
+        for around in _above(name, tables)[:1]:
+            outer = tables[around]
+            if strange := set(table.phases) - set(outer.phases):
+                raise ConfigError(f"circuits.{name}.phases: phase {min(strange)} is not in circuits.{around}")
+            if table.fuse_a > outer.fuse_a:
+                raise ConfigError(
+                    f"circuits.{name}.fuse_a: {table.fuse_a:g} is above the {outer.fuse_a:g} of circuits.{around}"
+                )
 
 
 def _above(name: str, tables: Mapping[str, CircuitTable]) -> list[str]:
