@@ -124,7 +124,8 @@ class ReserveTable:
 class BackupTable:
     """A house that can run without the grid. ``continuous_w`` and ``leg_w`` are what the islanding inverter can carry.
 
-    ``shed_order`` names loads and chargers, the first to go first.
+    ``shed_order`` names loads and chargers, the first to go first. A drill warns where the house would be dark before
+    ``should_last_h``.
     """
 
     continuous_w: float
@@ -132,12 +133,14 @@ class BackupTable:
     black_start_soc_pct: float = 5.0
     reconnect_s: float = 300.0
     shed_order: tuple[str, ...] = ()
+    should_last_h: float = 4.0
 
     def check(self, where: str) -> None:
         """Refuse an inverter that carries nothing."""
         within(self.continuous_w, 100, 1_000_000, f"{where}.continuous_w")
         within(self.black_start_soc_pct, 0, 50, f"{where}.black_start_soc_pct")
         within(self.reconnect_s, 10, 3600, f"{where}.reconnect_s")
+        within(self.should_last_h, 0, 96, f"{where}.should_last_h")
 
 
 @dataclass(frozen=True, slots=True)

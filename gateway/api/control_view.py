@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.api.site import Drill
 from gateway.model import (
     REFUSALS,
     BackupPhase,
@@ -86,13 +87,14 @@ class ExcursionsView:
 
 @dataclass(frozen=True, slots=True)
 class ControlView:
-    """What control knows beyond samples and decisions."""
+    """What control knows beyond samples and decisions; ``drill`` is the newest, null before the first."""
 
     backup: BackupView
     quality: QualityView
     reserve: ReserveNow
     excursions: ExcursionsView
     peak: DemandPeak
+    drill: Drill | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,15 @@ class ReserveView:
     refusals: tuple[RefusalView, ...]
 
 
-def control_view(status: ControlStatus) -> ControlView:
-    """Return what clients see of ``status``."""
+def control_view(status: ControlStatus, drill: Drill | None) -> ControlView:
+    """Return what clients see of ``status`` and of the newest drill."""
     return ControlView(
         backup=_backup(status.backup),
         quality=_quality(status.quality),
         reserve=_reserve(status.reserve),
         excursions=_excursions(status.excursions),
         peak=_peak(status.peak),
+        drill=drill,
     )
 
 

@@ -236,7 +236,7 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
         ),
         devices={i: _device_view(view, snapshot, d) for i, d in snapshot.devices.items()} if snapshot else {},
         vehicles={i: _vehicle_view(view, i, v) for i, v in snapshot.vehicles.items()} if snapshot else {},
-        control=control_view(control),
+        control=control_view(control, view.drill),
         urgencies=urgency_views(control.urgencies),
         dynamics=dynamics_views(control.dynamics),
         limits=view.limits,

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from msgspec import Meta
 
 from gateway.model import (
     Acknowledgement,
@@ -98,6 +100,32 @@ class EquipmentState:
     findings: tuple[EquipmentFinding, ...]
 
 
+class DrillProblem(StrEnum):
+    """``SHORT``: the house would be dark before it should be. ``CAR_STAYS``: a car could not leave."""
+
+    SHORT = "short"
+    CAR_STAYS = "car_stays"
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A blackout played on paper at ``played_at``, from the charge of then, without sun.
+
+    Only the reserve for a restart would be left after ``reserve_h``, and it would be dark after ``dark_h``: null where that
+    was not reached within four days. ``assumed`` says in words what had to be assumed.
+    """
+
+    played_at: Annotated[datetime, Meta(tz=True)]
+    autonomy_h: float | None
+    reserve_h: float | None
+    dark_h: float | None
+    should_last_h: float
+    load_w: float
+    can_leave: Mapping[DeviceId, bool]
+    problems: tuple[DrillProblem, ...]
+    assumed: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All that a client may see at one instant: ``now`` is monotonic, ``utc`` aware, ``seq`` grows with every change.
@@ -125,6 +153,7 @@ class View:
     faults: tuple[ActiveFault, ...] = ()
     trips: Mapping[DeviceId, Trip] = field(default_factory=dict)
     equipment: Mapping[DeviceId, EquipmentState] = field(default_factory=dict)
+    drill: Drill | None = None
 
 
 class Site(Protocol):

@@ -25,6 +25,7 @@ from gateway.ledger import reserve_proof
 from gateway.ledger.journal import Journal
 from gateway.ledger.reserve_proof import ReserveProof
 from gateway.model import MeterRole, OwnerSettings, Snapshot
+from gateway.services.drills import Drills
 from gateway.services.fault_board import FaultBoard
 from gateway.services.planner import Planner, Prices
 from gateway.services.site import ServicesSite
@@ -62,6 +63,7 @@ class Services:
         self._site = ServicesSite(
             config, store, self._prices, self._journal, self._calls, faults, self._clock
         )
+        self._drills = self._drills_of(config)
         zone = ZoneInfo(config.site.time_zone)
         self._planner = Planner(self._prices, zone, self._known, self._planned, self._clock, faults)
         self._api = ApiServer(
@@ -84,6 +86,8 @@ class Services:
                 tasks.create_task(self._tell_lateness())
                 if self._calls is not None:
                     tasks.create_task(self._calls.run())
+                if self._drills is not None:
+                    tasks.create_task(self._drills.run())
         finally:
             self._journal.close()
             self._proof.close()
@@ -144,6 +148,14 @@ class Services:
         return DemandResponse(
             folder, tls, table.bind, table.port, self._usage_wh, self._calls_changed, utc=self._clock
         )
+
+    def _drills_of(self, config: SiteConfig) -> Drills | None:
+        """Return the drills of a site that can run without the grid, and show the newest."""
+        if config.backup is None:
+            return None
+        drills = Drills(config.backup, config.path, config.state_dir, self._site.drilled, self._clock)
+        self._site.drilled(drills.newest)
+        return drills
 
     def _usage_wh(self, start: datetime, end: datetime) -> float | None:
         """Energy that the site drew from the grid, for the utility's reports."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway import __version__
-from gateway.api.site import Limits, SiteIdentity, Utility, UtilityCredentials, View
+from gateway.api.site import Drill, Limits, SiteIdentity, Utility, UtilityCredentials, View
 from gateway.config import SiteConfig
 from gateway.faults import ConfigError, Misuse, Refused
 from gateway.link import Report
@@ -68,6 +68,7 @@ class ServicesSite:
         self.identity = SiteIdentity(site.serial, site.name, __version__, site.time_zone)
         self.wanted, self.known = asyncio.Event(), asyncio.Event()
         self.plan: Plan | None = None
+        self.drill: Drill | None = None
         self.snapshot: Snapshot | None = None
         self._config = config
         self._store = store
@@ -116,6 +117,11 @@ class ServicesSite:
         """Replace the plan."""
         self.plan = plan
         self.changed(wishes=True)
+
+    def drilled(self, drill: Drill | None) -> None:
+        """Show the newest drill of a blackout."""
+        self.drill = drill
+        self.changed()
 
     def calls_changed(self) -> None:
         """Pass on what the utility changed, at once."""
@@ -173,6 +179,7 @@ class ServicesSite:
             faults=self._faults.active(),
             trips=self._journal.last_trips(),
             equipment=self._equipment.states,
+            drill=self.drill,
         )
 
     async def next_change(self, seq: int) -> int:
