@@ -109,7 +109,7 @@ def without_grid(bid: Bid, snapshot: Snapshot) -> Bid:
     reason = Reason(Rung.BACKUP_RESERVE, bound.code)
     bid = bid.narrowed(bound.interval, reason)
     if bound.wish_w is not None:
-        bid = bid.wishing(bound.wish_w, reason)
+        bid = bid.wishing(bid.interval.clamp(bound.wish_w), reason)
     return bid if bound.engage else replace(bid, engage=False)
 
 
@@ -117,6 +117,12 @@ def binds(device: DeviceId, snapshot: Snapshot) -> bool:
     """Tell whether the owner's floor gives way: without a grid, what a car keeps is what it needs to drive away."""
     backup = snapshot.control.backup
     return backup.phase is not BackupPhase.GRID and device in backup.bounds
+
+
+def carried(snapshot: Snapshot) -> bool:
+    """Tell whether an inverter that answers carries the house alone."""
+    islands = any(s is not None and s.islanded for s in snapshot.storages.values())
+    return islands and snapshot.control.backup.phase in CARRIED
 
 
 def switched(snapshot: Snapshot) -> tuple[Decision, ...]:
@@ -178,7 +184,8 @@ def _bounds(
     if phase is BackupPhase.RESYNC:
         return {d: Bound(ZERO, "resync", 0.0, engage=False) for d in steered}
     if phase is BackupPhase.DARK:
-        trying = tried_at is not None and snapshot.at - tried_at < TRY_S
+        # Never at the very start of a try: what asks an inverter is that it is engaged anew.
+        trying = tried_at is not None and 0 < snapshot.at - tried_at < TRY_S
         return {d: Bound(ZERO, "blackout", 0.0, engage=trying and d in snapshot.storages) for d in steered}
     bounds: dict[DeviceId, Bound] = {}
     if _storm(snapshot):

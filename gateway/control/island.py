@@ -23,8 +23,8 @@ from gateway.model import (
     StorageSample,
 )
 
-LOADED_SHARE = 0.8
-"""Of what the inverter can carry for ever (reference/needs.md 2.6)."""
+LOADED_SHARE, RELIEVED_SHARE = 0.8, 0.7
+"""Of what the inverter can carry for ever (reference/needs.md 2.6): from the one on cars relieve it, to the other they go on."""
 FULL_PCT, NO_LONGER_FULL_PCT = 95.0, 88.0
 CURTAILED_PCT = 98.0
 """From here on the sun is held back by the frequency, so how much of it there is must be tried."""
@@ -60,7 +60,10 @@ def carry(before: Island, snapshot: Snapshot, table: BackupTable, phase: BackupP
     carried_w = -sum(s.power_w for s in inverters.values())
     too_much_w = carried_w - LOADED_SHARE * table.continuous_w
     full = most_pct >= (NO_LONGER_FULL_PCT if before.full else FULL_PCT)
-    helping = most_pct <= (HELPED_PCT if before.helping else HELP_PCT) or too_much_w > 0
+    helping = most_pct <= (HELPED_PCT if before.helping else HELP_PCT)
+    helping |= _unhelped_w(snapshot, carried_w) > table.continuous_w * (
+        RELIEVED_SHARE if before.helping else LOADED_SHARE
+    )
     loads, changed_at = _shed(before, snapshot, table, full=full, carried_w=carried_w)
     bounds: dict[DeviceId, Bound] = {d: Bound(ZERO, "islanded", 0.0) for d in snapshot.storages}
     bounds |= _cars(
@@ -70,6 +73,11 @@ def carry(before: Island, snapshot: Snapshot, table: BackupTable, phase: BackupP
     shed = tuple(dict.fromkeys(d for d in (*before.shed, *_order(snapshot, table)) if d in held))
     overloaded = too_much_w > 0 and held >= set(snapshot.loads)
     return Island(shed, changed_at, full, helping, overloaded, bounds)
+
+
+def _unhelped_w(snapshot: Snapshot, carried_w: float) -> float:
+    """Return what the inverter would carry without the cars, so that a car's help is not what ends it."""
+    return carried_w + sum(max(0.0, -s.power_w) for s in snapshot.evses.values() if s is not None)
 
 
 def _order(snapshot: Snapshot, table: BackupTable) -> tuple[DeviceId, ...]:
@@ -93,7 +101,7 @@ def _shed(
     waiting = [d for d in order if d in before.shed]
     if waiting and now - before.changed_at >= STEP_S:
         power_w = _drawn_w(snapshot, waiting[-1])
-        sunny = carried_w <= -power_w or _curtails(snapshot)
+        sunny = carried_w <= -power_w or (carried_w <= KEPT_W and _curtails(snapshot))
         if power_w <= room_w and sunny and _leg_bears(snapshot, table, waiting[-1], power_w):
             return tuple(waiting[:-1]), now
     return tuple(waiting), before.changed_at
@@ -165,12 +173,13 @@ def _cars(
     give_w = carried_w - KEPT_W if phase is BackupPhase.ISLANDED else carried_w
     bounds: dict[DeviceId, Bound] = {}
     for device, sample in snapshot.evses.items():
-        now_w = sample.power_w if sample is not None and sample.current_a else 0.0
+        now_w = sample.power_w if sample is not None else 0.0
         takes_w = max(0.0, now_w) + sun_w
         gives_w = max(0.0, -now_w) + give_w
         if helping and can_help(snapshot, device, sample):
             most_w = sample.discharge_max_w if sample is not None and sample.discharge_max_w else OPEN_W
-            asked_w = min(gives_w, most_w) if gives_w >= LEAST_W or phase is BackupPhase.RESERVE else 0.0
+            worth = gives_w >= (0.0 if phase is BackupPhase.RESERVE else LEAST_W)
+            asked_w = min(gives_w, most_w) if worth else 0.0
             bounds[device] = Bound(Interval(-asked_w, 0.0), "island_support", -asked_w)
             give_w -= max(0.0, asked_w - max(0.0, -now_w))
         elif full and takes_w >= max(LEAST_W, snapshot.devices[device].min_charge_w):

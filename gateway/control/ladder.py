@@ -6,7 +6,7 @@ A wish of a higher rung is never replaced by a lower one; an interval only ever 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gateway.control.backup import binds, without_grid
+from gateway.control.backup import binds, carried, without_grid
 from gateway.control.frequency.rung import frequency
 from gateway.faults import FAULTS, FaultCode, Response
 from gateway.model import (
@@ -181,9 +181,12 @@ def shed(bid: Bid, snapshot: Snapshot) -> Bid:
 
 
 def export_lockout(bid: Bid, snapshot: Snapshot) -> Bid:
-    """After too many excursions over the export limit nothing is discharged until the lock-out ends (G100)."""
+    """After too many excursions over the export limit nothing is discharged until the lock-out ends (G100).
+
+    An island exports nothing, so there it keeps no car from helping.
+    """
     locked_until = snapshot.control.excursions.locked_until
-    if locked_until is None or snapshot.utc >= locked_until:
+    if locked_until is None or snapshot.utc >= locked_until or carried(snapshot):
         return bid
     return bid.narrowed(_CHARGING, Reason(Rung.GRID_CONNECTION, "export_lockout"))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -14,9 +15,11 @@ from gateway.model import (
     BackupPhase,
     DeviceInfo,
     DeviceKind,
+    Excursions,
     GridWindow,
     Interval,
     LoadSample,
+    MeterRole,
     MeterSample,
     OwnerSettings,
     Remembered,
@@ -32,6 +35,7 @@ LOADS = {
     "boiler": DeviceInfo("boiler", DeviceKind.LOAD, "Boiler", "l", rated=Interval(0, 2000), phases=(2,)),
     "pump": DeviceInfo("pump", DeviceKind.LOAD, "Pump", "l", rated=Interval(0, 1500), phases=(3,)),
 }
+ROOF = DeviceInfo("roof", DeviceKind.METER, "Roof", "m", MeterRole.PV)
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Home:
     loads_on: bool = True
     utc_shift: timedelta = timedelta()
     silent: bool = False
+    sun_w: float = 0.0
     decisions: dict = field(default_factory=dict)
     snapshot: object = None
 
@@ -66,9 +71,10 @@ class Home:
             devices={
                 **told.devices,
                 **LOADS,
+                "roof": ROOF,
                 "battery": replace(told.devices["battery"], islands=True),
             },
-            meters={"grid": grid},
+            meters={"grid": grid, "roof": MeterSample(at, -self.sun_w, *((0.0,) * 3,) * 3)},
             storages={"battery": battery},
             loads={d: LoadSample(at, self.loads_on) for d in LOADS},
         )
@@ -319,3 +325,76 @@ def test_the_owners_stop_outranks_all_of_it(home):
     home.house.battery_soc_pct = 45.0
     home.lose().run(2)
     assert home.power_w("garage") == 0.0
+
+
+def test_a_car_that_relieves_the_inverter_goes_on_until_the_house_draws_less(home):
+    home.house.battery_soc_pct = 90.0
+    house_w, powers_w = 4600.0, []
+    home.lose()
+    for _ in range(300):
+        home.house.car_w = home.power_w("garage")
+        home.carried_w = house_w + home.house.car_w
+        powers_w.append(home.tick().power_w("garage"))
+    assert all(p < -500 for p in powers_w[2:])
+    house_w = 3000.0
+    for _ in range(20):
+        home.house.car_w = home.power_w("garage")
+        home.carried_w = house_w + home.house.car_w
+        home.tick()
+    assert home.power_w("garage") == 0.0
+
+
+def test_at_the_reserve_the_sun_is_the_batterys_and_no_cars(home):
+    home.house.battery_soc_pct, home.carried_w = 5.0, -2000.0
+    home.lose().run(5)
+    assert home.status.phase is BackupPhase.RESERVE
+    assert home.power_w("garage") == 0.0
+    bound = home.status.bounds["garage"]
+    assert bound.interval.min_w <= bound.interval.max_w
+
+
+def test_a_full_battery_gives_no_load_back_at_night(home):
+    home.house.battery_soc_pct, home.carried_w, home.house.plugged = 100.0, 600.0, False
+    home.lose().run(300)
+    assert not home.decisions["pump"].engage
+    assert not home.decisions["boiler"].engage
+
+
+def test_in_the_dark_the_inverter_is_asked_anew_every_five_minutes_of_sun(home):
+    home.sun_w = 400.0
+    home.lose()
+    home.islanded = None
+    home.run(2)
+    engaged = [home.tick(1).decisions["battery"].engage for _ in range(3600)]
+    asked = sum(now and not before for before, now in pairwise(engaged))
+    assert asked == pytest.approx(12, abs=1)
+
+
+def test_an_export_that_is_locked_out_keeps_no_car_from_helping_where_there_is_no_grid(home):
+    until = UTC_NOW + timedelta(hours=3)
+    locked = Remembered(excursions=Excursions(locked_until=until), as_of=UTC_NOW)
+    home.memory = recalled(locked)
+    home.tables = replace(TABLES, grid=replace(GRID, exports_locked_out=True))
+    home.house.battery_soc_pct = 45.0
+    assert home.run(2).decisions["garage"].interval.min_w == 0.0
+    assert home.lose().run(2).power_w("garage") < 0
+    home.restore()
+    assert home.power_w("garage") == 0.0
+
+
+def test_what_a_storm_wishes_is_no_more_than_the_device_can(home):
+    owner = replace(home.house.wishes.owner, storm_until=UTC_NOW + timedelta(days=1))
+    home.house.wishes = replace(home.house.wishes, owner=owner)
+    home.run(2)
+    assert home.decisions["battery"].wanted_w == 5000.0
+
+
+def test_a_car_follows_the_sun_also_where_its_charger_tells_no_current(home):
+    home.house.battery_soc_pct = 96.0
+    home.lose()
+    powers_w = []
+    for _ in range(100):
+        home.house.car_w = home.power_w("garage")
+        home.carried_w = -2500.0 + home.house.car_w
+        powers_w.append(home.tick().power_w("garage"))
+    assert all(p == pytest.approx(2350.0, abs=20.0) for p in powers_w[2:])
