@@ -62,15 +62,15 @@ class GridTable:
     exports_locked_out: bool = False
 
     def check(self, where: str) -> None:
-        """Refuse limits that no house has."""
+        """Refuse limits that no site has."""
         if self.phases not in (1, 3):
             raise ConfigError(f"{where}.phases: {self.phases} is not possible; write 1 or 3")
-        within(self.main_fuse_a, 6, 400, f"{where}.main_fuse_a")
+        within(self.main_fuse_a, 6, 6300, f"{where}.main_fuse_a")
         within(self.nominal_voltage_v, 90, 260, f"{where}.nominal_voltage_v")
         within(self.peak_interval_s, 60, 3600, f"{where}.peak_interval_s")
         for key in ("import_limit_w", "export_limit_w", "imbalance_limit_w", "peak_target_w", "dimmed_w"):
             if (value := getattr(self, key)) is not None:
-                within(value, 0, 1_000_000, f"{where}.{key}")
+                within(value, 0, 5_000_000, f"{where}.{key}")
         within(self.blind_draw_w, 0, self.main_fuse_a * self.nominal_voltage_v, f"{where}.blind_draw_w")
 
 

@@ -22,7 +22,8 @@ from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, MeterR
 
 LOGGER = logging.getLogger(__name__)
 
-POWER_MAX_W = 200_000.0
+POWER_MAX_W = 5_000_000.0
+"""What the largest main fuse lets through; control judges by the site's own."""
 VOLTAGE_MAX_V = 300.0
 FREQUENCY_HZ = (40.0, 70.0)
 SUM_TOLERANCE_W = 100.0

@@ -50,7 +50,7 @@ def building_toml(
     meter_port: int, bays: Sequence[tuple[int, int]], *, per_board: int, peak_w: float, api_port: int
 ) -> str:
     """Return the text of site.toml; ``bays`` are (port, phase) of each charger, the main fuse fits a third of them."""
-    fuse_a = min(400.0, max(63.0, 16.0 * len(bays)))
+    fuse_a = min(6300.0, max(63.0, 16.0 * len(bays)))
     text = _SITE.format(fuse_a=fuse_a, peak_w=peak_w, api_port=api_port, meter_port=meter_port)
     for first in range(0, len(bays), per_board):
         names = [f'"bay{n:03d}"' for n in range(first, min(first + per_board, len(bays)))]

@@ -142,7 +142,7 @@ def test_a_single_phase_meter_stands_on_the_phase_that_it_measures():
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"power_w": 250_000.0}, "power"),
+        ({"power_w": 6_000_000.0}, "power"),
         ({"phase_voltage_v": (230.0, 301.0, 230.0)}, "voltage"),
         ({"phase_voltage_v": (230.0, -1.0, 230.0)}, "voltage"),
         ({"power_w": 6000.0}, "phases"),
