@@ -15,7 +15,7 @@ from homeassistant.const import EntityCategory, UnitOfPower, UnitOfRatio, UnitOf
 from homeassistant.core import callback
 from homeassistant.helpers.typing import StateType
 
-from .client import Backup, Control, Quality, Reserve
+from .client import Backup, Control, Drill, Quality, Reserve
 from .coordinator import GatewayFeed, PushCoordinator
 from .entity import NissanEnergyEntity
 from .pace import Band, LiveData
@@ -41,10 +41,11 @@ class ControlDescription(SensorEntityDescription):
 
 @dataclass(frozen=True, kw_only=True)
 class MomentDescription(SensorEntityDescription):
-    """A time that control tells."""
+    """A time that control tells, and what stands beside it."""
 
     device_class: SensorDeviceClass = SensorDeviceClass.TIMESTAMP
     value: Callable[[Control], datetime | None]
+    attributes: Callable[[Control], dict[str, Any]] | None = None
 
 
 def _state(
@@ -104,6 +105,19 @@ def _sold(reserve: Reserve) -> dict[str, Any]:
     }
 
 
+def _outcome(drill: Drill | None) -> dict[str, Any]:
+    if drill is None:
+        return {}
+    return {
+        "autonomy_h": None if drill.autonomy_h is None else round(drill.autonomy_h, 1),
+        "reserve_after_h": drill.reserve_h,
+        "dark_after_h": drill.dark_h,
+        "cars_that_stay": [car for car, can in drill.can_leave.items() if not can],
+        "problems": list(drill.problems),
+        "assumed": list(drill.assumed),
+    }
+
+
 CONTROL_SENSORS = (
     _state("control_quality", VERDICTS, lambda c: c.quality.verdict, lambda c: _held_back(c.quality)),
     _power("control_error", lambda c: c.quality.rms_w, detail=True),
@@ -143,6 +157,12 @@ CONTROL_MOMENTS = (
         key="export_locked_until",
         entity_category=EntityCategory.DIAGNOSTIC,
         value=lambda c: c.excursions.locked_until,
+    ),
+    MomentDescription(
+        key="drill",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda c: c.drill.played_at if c.drill else None,
+        attributes=lambda c: _outcome(c.drill),
     ),
 )
 
@@ -188,6 +208,13 @@ class MomentSensor(ControlEntity, SensorEntity):
     """A time that control tells."""
 
     entity_description: MomentDescription
+    _unrecorded_attributes = frozenset({"assumed"})
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any] | None:
+        attributes = self.entity_description.attributes
+        return attributes(self.control) if attributes else None
 
     @property
     @override

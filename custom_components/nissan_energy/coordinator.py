@@ -40,7 +40,7 @@ from .client import (
     SiteView,
 )
 from .const import DOMAIN
-from .issues import clear_connection_issues, raise_connection_issue, show_equipment, show_faults
+from .issues import clear_connection_issues, raise_connection_issue, show_drill, show_equipment, show_faults
 from .pace import LiveData, due
 
 LOGGER = logging.getLogger(__name__)
@@ -215,6 +215,8 @@ class GatewayFeed:
             show_faults(self._hass, self._entry, view.faults, names)
         if before is None or before.equipment != view.equipment:
             show_equipment(self._hass, self._entry, view.equipment, names)
+        if before is None or before.control.drill != view.control.drill:
+            show_drill(self._hass, self._entry, view.control.drill, names)
         self.site.async_publish(SiteData.of(view))
         live = LiveData(view.devices, view.decisions, view.vehicles, view.control, view.urgencies)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):

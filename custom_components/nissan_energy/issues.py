@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .client import Equipment, Fault, FingerprintMismatch, VersionTooOld
+from .client import Drill, Equipment, Fault, FingerprintMismatch, VersionTooOld
 from .const import DOMAIN
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ OWNERS_FAULTS = frozenset(
     }
 )
 """Faults with a remedy in the owner's hands; the rest heals by itself and is shown by the fault sensors alone."""
+
+DRILL_PROBLEMS = ("short", "car_stays")
 
 
 @callback
@@ -88,6 +90,25 @@ def show_equipment(
 
 
 @callback
+def show_drill(
+    hass: HomeAssistant, entry: NissanEnergyConfigEntry, drill: Drill | None, names: Mapping[str, str]
+) -> None:
+    """Raise one issue for each problem that the newest drill of a blackout found, and take back the others."""
+    for problem in DRILL_PROBLEMS:
+        if drill is None or problem not in drill.problems:
+            ir.async_delete_issue(hass, DOMAIN, f"{entry.entry_id}_drill_{problem}")
+            continue
+        staying = [names.get(car, car) for car, can in drill.can_leave.items() if not can]
+        told = {
+            "gateway": entry.title,
+            "hours": "?" if drill.dark_h is None else f"{drill.dark_h:.1f}",
+            "wanted_hours": "?" if drill.should_last_h is None else f"{drill.should_last_h:g}",
+            "cars": ", ".join(staying),
+        }
+        _raise(hass, entry, f"drill_{problem}", f"drill_{problem}", told)
+
+
+@callback
 def _show(
     hass: HomeAssistant,
     entry: NissanEnergyConfigEntry,
@@ -114,6 +135,7 @@ def clear_all(hass: HomeAssistant, entry: NissanEnergyConfigEntry) -> None:
     """Take back all issues of an entry that is unloaded or removed."""
     show_faults(hass, entry, (), {})
     show_equipment(hass, entry, {}, {})
+    show_drill(hass, entry, None, {})
     clear_connection_issues(hass, entry)
 
 

@@ -67,7 +67,7 @@ def _turning(control: Control) -> tuple[object, ...]:
     """Return what of control is news at once."""
     backup, reserve = control.backup, control.reserve
     told = backup.phase, backup.shed, backup.storm, backup.overloaded
-    return *told, control.quality.verdict, reserve.phase, reserve.refusals, control.excursions
+    return *told, control.quality.verdict, reserve.phase, reserve.refusals, control.excursions, control.drill
 
 
 def _device_turned(old: DeviceView, new: DeviceView) -> bool:

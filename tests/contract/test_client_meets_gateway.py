@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from gateway.api.site import EquipmentVerdict
+from gateway.api.site import Drill, DrillProblem, EquipmentVerdict
 from gateway.devices import DRIVERS, driver_class
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -270,6 +270,9 @@ def test_every_state_of_control_has_a_text_in_the_integration() -> None:
     assert sensors["backup_state"]["state"].keys() == set(BackupPhase)
     assert sensors["reserve_state"]["state"].keys() == set(ReservePhase)
     assert texts["selector"]["reserve_product"]["options"].keys() == set(ReserveProduct)
+    assert {key for key in texts["issues"] if key.startswith("drill_")} == {
+        f"drill_{p}" for p in DrillProblem
+    }
 
 
 async def test_control_is_understood_and_its_parts_change_alone(served: Client) -> None:
@@ -286,6 +289,14 @@ async def test_control_is_understood_and_its_parts_change_alone(served: Client) 
                 break
         assert seen.control.backup == theirs.Backup("islanded", utc, 7.5, ("garage",))
         assert seen.urgencies["garage"].need_wh == 9000.0
+        drill = Drill(utc, 3.0, 2.8, 3.1, 4.0, 900.0, {"garage": False}, tuple(DrillProblem), ("a",))
+        await served.site.put(drill=drill)
+        async for seen in views:
+            if seen.control.drill is not None:
+                break
+        assert seen.control.drill == theirs.Drill(
+            utc, 3.0, 2.8, 3.1, 4.0, {"garage": False}, ("short", "car_stays"), ("a",)
+        )
 
 
 async def test_reserve_and_needs_are_taken_shown_and_taken_back(served: Client) -> None:

@@ -86,6 +86,40 @@ async def test_a_word_of_a_newer_gateway_is_unknown_and_an_older_one_tells_the_u
     assert state(hass, "sensor.house_backup") == "grid"
 
 
+async def test_a_drill_is_shown_and_its_problems_are_issues_until_one_is_well(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    def raised() -> dict[str | None, dict[str, str] | None]:
+        return {i.translation_key: i.translation_placeholders for i in ir.async_get(hass).issues.values()}
+
+    assert state(hass, "sensor.house_blackout_drill") == "unknown"
+    bad = {
+        "played_at": AT,
+        "autonomy_h": 1.04,
+        "reserve_h": 1.1,
+        "dark_h": 1.3,
+        "should_last_h": 4.0,
+        "load_w": 2000.0,
+        "can_leave": {"garage": False},
+        "problems": ["short", "car_stays", "something_newer"],
+        "assumed": ["garage holds 36 kWh"],
+    }
+    await tell(hass, gateway, control=control() | {"drill": bad})
+    shown = hass.states.get("sensor.house_blackout_drill")
+    assert datetime.fromisoformat(shown.state) == datetime.fromisoformat(AT).replace(microsecond=0)
+    assert (shown.attributes["autonomy_h"], shown.attributes["dark_after_h"]) == (1.0, 1.3)
+    assert shown.attributes["cars_that_stay"] == ["garage"]
+    told = raised()
+    assert told.keys() == {"drill_short", "drill_car_stays"}
+    assert (told["drill_short"]["hours"], told["drill_short"]["wanted_hours"]) == ("1.3", "4")
+    assert told["drill_car_stays"]["cars"] == "Garage"
+    better = bad | {"dark_h": None, "problems": ["car_stays"]}
+    await tell(hass, gateway, control=control() | {"drill": better})
+    assert raised().keys() == {"drill_car_stays"}
+    await hass.config_entries.async_unload(loaded.entry_id)
+    assert not raised()
+
+
 def test_one_part_of_control_changes_alone_and_unknown_parts_are_skipped() -> None:
     view = read(SiteView, house())
     change = {

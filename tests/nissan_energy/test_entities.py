@@ -50,6 +50,7 @@ UNIQUE_IDS = {
         "control_quality",
         "demand_peak",
         "demand_peak_target",
+        "drill",
         "export_excursions",
         "export_limit",
         "export_locked_until",

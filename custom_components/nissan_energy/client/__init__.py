@@ -7,6 +7,7 @@ from .connection import API_VERSION, DEFAULT_PORT, SILENCE_S, GatewayClient
 from .control import (
     Backup,
     Control,
+    Drill,
     Excursions,
     Need,
     Peak,
@@ -67,6 +68,7 @@ __all__ = [
     "DeviceInfo",
     "DeviceSettings",
     "DeviceView",
+    "Drill",
     "Equipment",
     "Excursions",
     "Fault",

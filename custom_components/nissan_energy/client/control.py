@@ -1,5 +1,6 @@
 """What the gateway tells of its control: grid or blackout, how well it follows, the reserve, the export's and the month's peak."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -78,14 +79,29 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
+class Drill:
+    """A blackout that the gateway played on paper, without sun. ``problems`` are short and car_stays."""
+
+    played_at: datetime
+    autonomy_h: float | None = None
+    reserve_h: float | None = None
+    dark_h: float | None = None
+    should_last_h: float | None = None
+    can_leave: Mapping[str, bool] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
-    """All of it; a gateway that does not tell it has the defaults."""
+    """All of it; a gateway that does not tell it has the defaults. ``drill`` is None before the first."""
 
     backup: Backup = field(default_factory=Backup)
     quality: Quality = field(default_factory=Quality)
     reserve: Reserve = field(default_factory=Reserve)
     excursions: Excursions = field(default_factory=Excursions)
     peak: Peak = field(default_factory=Peak)
+    drill: Drill | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,13 +181,12 @@ async def test_a_program_that_is_not_there_is_told():
 async def test_a_cancelled_drill_leaves_no_child(tmp_path):
     note = tmp_path / "pid"
     program = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    playing = asyncio.ensure_future(play_child((sys.executable, "-c", program)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        playing = tasks.create_task(play_child((sys.executable, "-c", program)))
         while not (note.exists() and note.read_text()):
             await asyncio.sleep(0.02)
-    playing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await playing
+        playing.cancel()
+    assert playing.cancelled()
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
 
