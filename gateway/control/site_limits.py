@@ -188,9 +188,9 @@ def fit(
 ) -> Fitted:
     """Move powers inside their ``intervals`` until the group limits (highest rung first) hold; the highest stands.
 
-    Where not all can hold, the lowest of those that pull against each other is given up, as near to it as it had come.
+    Where not all can hold, the lowest of those that pull against each other is given up after it has had its share.
     """
-    fitted = dict(powers_w)
+    fitted = settled = dict(powers_w)
     limited_by: dict[DeviceId, Reason] = {}
     needs = urgencies or {}
     pulling = list(limits)
@@ -214,10 +214,10 @@ def fit(
             break
         turn += 1
         if turn == SHARED_PASSES:
-            pulling = [x for x in limits if not x.soft]
+            pulling, settled = [x for x in limits if not x.soft], dict(fitted)
         elif turn == SHARED_PASSES + CLOSING_PASSES:
             pulling.remove(lowest)
-            turn = SHARED_PASSES
+            fitted, turn = dict(settled), SHARED_PASSES
     unmet = tuple(x for x in limits if not x.soft and x.excess_w(fitted) > 1.0)
     return Fitted(fitted, limited_by, unmet)
 
