@@ -1,7 +1,7 @@
 """Pure: what the site draws besides its DERs, per phase, from the newest grid sample.
 
 The grid sample and the device samples belong to different instants: a meter may be read seconds after what it shows was true
-(meter_lag.py). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
+(``DeviceInfo.lag_s``, or what quality.py found while the loop was hunting). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
 the devices have done since. The sun's part is taken from its own meter, which is often faster. While a device moves only
 half of what a new grid sample says is believed: with a whole step of the devices unseen,
 b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
@@ -10,10 +10,9 @@ b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best da
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.control import expectation, meter_lag
+from gateway.control import expectation
 from gateway.control.expectation import Expectation
 from gateway.control.known_power import NOTHING, Known, Powers
-from gateway.control.meter_lag import MeterLag
 from gateway.model import (
     ZERO,
     DeviceId,
@@ -34,6 +33,7 @@ ACTING_S = 0.5
 """From the decision to the power, of a fast device."""
 LONGEST_PERIOD_S = 60.0
 LASTING_S = 60.0
+UNSURE_S, UNSURE_W = 2.0, 200.0
 NOWHERE: Mapping[DeviceId, float] = {}
 
 type Phases = tuple[float, float, float]
@@ -75,18 +75,23 @@ class House:
     period_s: float = 1.0
     known: Known = field(default_factory=Known)
     sun: Known = field(default_factory=Known)
-    lag: MeterLag = field(default_factory=MeterLag)
+    lag_s: float = 0.0
     expectation: Expectation = field(default_factory=Expectation)
     recent: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def horizon_s(self) -> float:
         """Return how long after a change of the load an answer to it takes effect."""
-        return max(self.lag.lag_s, 0.0) + self.period_s / 2 + ACTING_S
+        return self.lag_s + self.period_s / 2 + ACTING_S
 
 
-def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, float] = NOWHERE) -> House:
-    """Return the house after ``snapshot``."""
+def follow(
+    previous: House,
+    snapshot: Snapshot,
+    arriving_w: Mapping[DeviceId, float] = NOWHERE,
+    found_lag_s: float | None = None,
+) -> House:
+    """Return the house after ``snapshot``; ``found_lag_s`` is what the meter's lag was seen to be, whatever it declares."""
     known = previous.known.noted(snapshot.at, _devices(snapshot))
     sun = previous.sun.noted(snapshot.at, _sun(snapshot))
     house = House(
@@ -97,7 +102,7 @@ def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, fl
         previous.period_s,
         known,
         sun,
-        previous.lag,
+        found_lag_s if found_lag_s is not None else _declared_s(snapshot),
         previous.expectation,
         previous.recent,
     )
@@ -111,19 +116,18 @@ def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, fl
 def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
     """Return the house after a new sample of the grid meter."""
     known, sun = house.known, house.sun
-    lag = meter_lag.follow(house.lag, grid.at, grid.power_w + sun.total_w(grid.at), known)
-    true_at = grid.at - lag.lag_s
+    true_at = grid.at - house.lag_s
     raw = _sum((grid.power_w, *_phases(grid)), _sum(sun.at(true_at), known.at(true_at), -1), 1)
     net, period_s, expected = raw, house.period_s, Expectation()
     if house.heard_at is not None:
         elapsed_s = min(grid.at - house.heard_at, LONGEST_PERIOD_S)
         period_s += 0.2 * (elapsed_s - period_s)
         motion_w = known.moved_w(true_at, MOTION_S) + (
-            _to_go_w(snapshot) if lag.lag_s < 2 * MOTION_S else 0.0
+            _to_go_w(snapshot) if house.lag_s < 2 * MOTION_S else 0.0
         )
         net = _between(house.net, raw, 0.5 + 0.5 * STILL_W / (STILL_W + motion_w))
         expected = house.expectation
-    heard = replace(house, heard_at=grid.at, net=net, raw=raw, period_s=period_s, lag=lag)
+    heard = replace(house, heard_at=grid.at, net=net, raw=raw, period_s=period_s)
     return replace(heard, expectation=expectation.follow(expected, grid.at, net[0], heard.horizon_s))
 
 
@@ -134,7 +138,8 @@ def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) ->
     high = [max(b, n) for b, n in zip(base, newest, strict=True)]
     low = [min(b, n) for b, n in zip(base, newest, strict=True)]
     base_w = house.expectation.expected_w(house.net[0]) - sun_now[0]
-    recent = _lately(house.recent, now, base_w)
+    restless = house.known.moved_w(now, UNSURE_S) > UNSURE_W
+    recent = _lately(house.recent, now, base_w, restless=restless)
     balance = Balance(
         at=house.heard_at or now,
         base_w=base_w,
@@ -150,9 +155,14 @@ def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) ->
 
 
 def _lately(
-    recent: tuple[tuple[float, float, float], ...], now: float, base_w: float
+    recent: tuple[tuple[float, float, float], ...], now: float, base_w: float, *, restless: bool
 ) -> tuple[tuple[float, float, float], ...]:
-    """Return the ranges of the last minute, one for each second, with ``base_w`` in the newest."""
+    """Return the ranges of the last minute, one for each second, with ``base_w`` in the newest.
+
+    While the devices themselves move, samples of different instants make a dip or a peak that no load has: nothing is noted.
+    """
+    if restless and recent:
+        return recent
     if not recent or now >= recent[-1][0] + 1.0:
         gone = next((n for n, r in enumerate(recent) if r[0] > now - LASTING_S), len(recent))
         return (*recent[gone:], (now, base_w, base_w))
@@ -174,6 +184,12 @@ def _devices(snapshot: Snapshot) -> Iterator[Told]:
             # At 0 W it still draws for itself, as any load of the house: the others carry it.
             power_w = 0.0
         yield device, sample.at, power_w, infos[device].phases
+
+
+def _declared_s(snapshot: Snapshot) -> float:
+    """Return how old the grid meter says its values are."""
+    infos = (snapshot.devices[device] for device in snapshot.meters)
+    return next((info.lag_s for info in infos if info.role is MeterRole.GRID), 0.0)
 
 
 def _sun(snapshot: Snapshot) -> Iterator[Told]:

@@ -11,7 +11,8 @@ from statistics import median
 
 from gateway.model import DeviceId, DeviceKind, Dynamics, EvseSample, Snapshot, StorageSample
 
-DEFAULTS = {DeviceKind.STORAGE: Dynamics(0.5, 3000.0), DeviceKind.EVSE: Dynamics(1.0, 3000.0)}
+DEFAULTS = {DeviceKind.STORAGE: Dynamics(0.5, 3000.0), DeviceKind.EVSE: Dynamics(2.5, 2000.0)}
+"""An unknown charger is taken for a slow one: beside a battery it is then sent seldom, rests, and can be learned."""
 STEP_W = 500.0
 """A smaller step drowns in noise."""
 ASTRAY = 0.15
@@ -94,8 +95,9 @@ def follow(previous: Movements, snapshot: Snapshot) -> Movements:
             if track.measured is not None and track.measured is not before.measured:
                 dynamics[device] = track.measured
         tracks[device] = track
-        told = track.measured or DEFAULTS[snapshot.devices[device].kind]
-        arriving[device] = _arriving_w(track, told, snapshot.at + AHEAD_S)
+        # Where nothing was measured, where it is now is a better guess than where it should be.
+        at = snapshot.at + AHEAD_S
+        arriving[device] = _arriving_w(track, track.measured, at) if track.measured else sample.power_w
     return Movements(tracks, dynamics, arriving)
 
 

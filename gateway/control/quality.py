@@ -49,11 +49,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The window, and the verdict on it."""
+    """The window, and the verdict on it; ``lag_s`` is how late the meter was seen to be, while the loop was hunting."""
 
     points: tuple[Point, ...] = ()
     judged_at: float = 0.0
     quality: ControlQuality = field(default_factory=ControlQuality)
+    lag_s: float | None = None
 
 
 def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
@@ -73,7 +74,11 @@ def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
     points = (*points[gone:], point)
     if snapshot.at < previous.judged_at + JUDGE_S:
         return replace(previous, points=points)
-    return Watched(points, snapshot.at, judged(points, house, snapshot))
+    quality = judged(points, house, snapshot)
+    if quality.verdict is not QualityVerdict.HUNTING:
+        return Watched(points, snapshot.at, quality, previous.lag_s)
+    # What was seen under another lag than the new one tells nothing of the new one.
+    return Watched(points[-1:], snapshot.at, quality, float(_foreign(points)[1]))
 
 
 def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> ControlQuality:
@@ -88,7 +93,7 @@ def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> Contr
     if rms_w > CLOSE_W:
         if limits.total() >= LIMITED_SHARE * len(points):
             verdict, by = QualityVerdict.LIMITED, limits.most_common(1)[0][0]
-        elif turns_per_h >= HUNTING_TURNS_PER_H and _foreign_share(points) < OWN_SHARE:
+        elif turns_per_h >= HUNTING_TURNS_PER_H and _foreign(points)[0] < OWN_SHARE:
             verdict, by = QualityVerdict.HUNTING, _slowest(house, snapshot)
         elif _long_share(points) > LONG_SHARE:
             verdict, by = QualityVerdict.SLUGGISH, _slowest(house, snapshot)
@@ -118,10 +123,10 @@ def _turns(points: tuple[Point, ...]) -> int:
     return turns
 
 
-def _foreign_share(points: tuple[Point, ...]) -> float:
-    """Return the part of the grid's movement that no delay of our own moves explains."""
+def _foreign(points: tuple[Point, ...]) -> tuple[float, int]:
+    """Return the part of the grid's movement that our own moves do not explain, and the delay in s that explains most."""
     own = [p.own_w for p in points]
-    left = []
+    left: list[tuple[float, int]] = []
     for delay in DELAYS_S:
         if delay >= len(points) - 10:
             break
@@ -131,8 +136,8 @@ def _foreign_share(points: tuple[Point, ...]) -> float:
             for n in pairs
         )
         part = sum((points[n].grid_w - points[n - 1].grid_w) ** 2 for n in pairs)
-        left.append(foreign / part if part else 1.0)
-    return min(left, default=1.0)
+        left.append((foreign / part if part else 1.0, delay))
+    return min(left, default=(1.0, 0))
 
 
 def _long_share(points: tuple[Point, ...]) -> float:
@@ -152,7 +157,7 @@ def _long_share(points: tuple[Point, ...]) -> float:
 
 def _slowest(house: House, snapshot: Snapshot) -> Reason:
     """Return what makes the answer late: the meter, or the slowest of the devices."""
-    meter_s = max(house.lag.lag_s, 0.0) + house.period_s / 2
+    meter_s = house.lag_s + house.period_s / 2
     late_s = {d: of(snapshot, d).dead_time_s for d in snapshot.decisions if _steered(snapshot, d)}
     slowest = max(late_s, key=lambda d: late_s[d], default="")
     if meter_s >= min(LAGGING_S, late_s.get(slowest, 0.0)) or not slowest:

@@ -82,10 +82,41 @@ def test_the_sun_is_followed_by_its_own_meter_when_the_grids_is_late():
     assert sum(w > 300.0 for w in late) < 0.05 * len(late)
 
 
-def test_the_lag_of_a_meter_is_found_from_the_own_steps():
-    rehearsal = site([battery()], lambda s: 500.0 + (2000.0 if s % 97 < 40 else 0.0), 1.0, 7.0)
-    rehearsal.run(400.0)
-    assert rehearsal.loop._memory.house.lag.lag_s == pytest.approx(7.0, abs=0.8)
+@pytest.mark.parametrize("lag_s", [3.0, 5.0, 10.0])
+def test_a_meter_that_is_later_than_it_says_makes_the_loop_hunt_but_for_a_short_while(lag_s):
+    meter = MeterModel(period_s=1.0, lag_s=lag_s, declared=False)
+    rehearsal = Rehearsal(
+        TABLES,
+        [battery()],
+        lambda s: 500.0 + (2000.0 if s % 97 < 40 else 0.0),
+        meter=meter,
+        wishes=Wishes(OWNER),
+    )
+    rehearsal.run(600.0)
+    assert rehearsal.loop._memory.house.lag_s == pytest.approx(lag_s, abs=1.0)
+    settled = [abs(w) for w in between(rehearsal, rehearsal.trace.grid_w, 300.0, 600.0)]
+    assert sum(w > 300.0 for w in settled) < 0.35 * len(settled)
+
+
+def hob(second):
+    """A plate that goes on and off each 30 s."""
+    return 500.0 + (1800.0 if second % 30 < 12 else 0.0)
+
+
+def test_a_load_that_comes_and_goes_evenly_is_not_taken_for_a_late_meter():
+    rehearsal = site([battery()], hob, 1.0)
+    rehearsal.run(900.0)
+    assert rehearsal.loop._memory.house.lag_s == 0.0
+    late = [abs(w) for w in between(rehearsal, rehearsal.trace.grid_w, 60.0, 900.0)]
+    assert sum(w > 300.0 for w in late) < 0.12 * len(late)
+
+
+def test_a_slow_car_is_not_sent_after_each_pan_on_the_stove():
+    rehearsal = site([battery(), car(4.0)], hob, 1.0)
+    rehearsal.run(120.0)
+    orders = rehearsal.plants["garage"].orders
+    rehearsal.run(300.0)
+    assert rehearsal.plants["garage"].orders - orders < 40
 
 
 def planned(grid_w, **powers_w):
