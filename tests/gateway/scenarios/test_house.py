@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -56,6 +57,32 @@ async def test_a_click_changes_the_current_and_the_owner_sees_the_measured_power
         return abs(physics["car"]["current_a"]) < 0.5 and not physics["car"]["contactor"]
 
     await scene.until(stopped, 20)
+
+
+async def test_a_need_makes_the_car_charge_until_it_is_taken_back(scene):
+    await scene.ask("set_load", w=600.0)
+    await scene.ask("set_pv", w=0.0)
+    await scene.control()
+    departs_at = datetime.now(UTC) + timedelta(hours=1)
+    need = {"energy_wh": 4000.0, "departs_at": departs_at.isoformat()}
+    await scene.owner.ask("PUT", "devices/garage/need", need)
+
+    async def charges():
+        return (await scene.physics())["converter"]["ac_w"] > 2500.0
+
+    await scene.until(charges, 20)
+    state = await scene.state()
+    assert [n["energy_wh"] for n in state["needs"]] == [4000.0]
+    assert state["urgencies"]["garage"]["need_wh"] == pytest.approx(4000.0, abs=200.0)
+    assert state["decisions"]["garage"]["reason"]["code"] == "departure"
+    await scene.owner.ask("DELETE", "devices/garage/need")
+
+    async def no_longer():
+        return (await scene.physics())["converter"]["ac_w"] < 100.0
+
+    await scene.until(no_longer, 20)
+    state = await scene.state()
+    assert (state["needs"], state["urgencies"]) == ([], {})
 
 
 async def test_unplugging_is_seen_at_once_and_the_battery_takes_over(scene):
