@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import csv
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -148,7 +149,9 @@ async def test_the_cars_current_follows_the_frequency_and_every_second_is_stored
     assert window.available_pct > 90.0
 
 
-async def test_what_the_owner_sells_is_answered_and_proven_over_the_death_of_the_services(tmp_path):
+async def test_what_the_owner_sells_is_answered_taken_back_and_proven_over_the_death_of_the_services(
+    tmp_path,
+):
     state = tmp_path / "state"
     state.mkdir()
     Nonvolatile(state).save(Remembered(dynamics={"garage": MEASURED}), 0.0)
@@ -161,26 +164,50 @@ async def test_what_the_owner_sells_is_answered_and_proven_over_the_death_of_the
             await scene.ask(**deed)
         await scene.control(devices={"garage": {"floor_soc_pct": 20.0}})
         now = datetime.now(UTC)
-        ends_at = now + timedelta(seconds=45)
-        times = {"starts_at": now.isoformat(), "ends_at": ends_at.isoformat()}
-        await scene.owner.ask(
-            "POST", "reserves", {"product": "fcr", "power_w": SOLD_W, "devices": ["garage"], **times}
-        )
+        times = {"starts_at": now.isoformat(), "ends_at": (now + timedelta(hours=1)).isoformat()}
+        offer = {"product": "fcr", "power_w": SOLD_W, "devices": ["garage"], **times}
+        sold = await scene.owner.ask("POST", "reserves", offer)
 
         async def answers():
             return (await scene.physics())["converter"]["ac_w"] < -0.9 * SOLD_W
 
-        async def armed():
-            return (await scene.state())["control"]["reserve"]["phase"] == "armed"
+        async def shown_as(phase):
+            [shown] = await scene.owner.ask("GET", "reserves")
+            return (shown["id"], shown["phase"], shown["refusals"]) == (sold["id"], phase, [])
 
-        await scene.until(armed, 15)
+        await scene.until(lambda: shown_as("armed"), 15)
+        armed_at = datetime.now(UTC)
         await scene.ask("set_frequency", hz=49.8)
         await scene.until(answers, 10)
         os.kill(scene.pid_of("services"), signal.SIGKILL)
         await asyncio.sleep(2)
         assert await answers()
-        await scene.ask("set_frequency", hz=50.0)
         await scene.until(scene.owner_is_back, 40)
-        await asyncio.sleep(max(0.0, (ends_at - datetime.now(UTC)).total_seconds()) + 7)
-    [window] = export(state, now, ends_at, tmp_path / "lot.csv", "csv")
-    assert window.witnessed == (window.last - window.first).total_seconds() + 1 >= 40
+        await scene.until(lambda: shown_as("recovering"), 10)  # from an event that still lasts
+
+        async def is_left_alone():
+            return (await scene.physics())["converter"]["ac_w"] > -0.5 * SOLD_W
+
+        taken_back_at = datetime.now(UTC)
+        await scene.owner.ask("DELETE", f"reserves/{sold['id']}")
+        await scene.until(is_left_alone, 10)
+        assert await scene.owner.ask("GET", "reserves") == []
+        assert (await scene.state())["control"]["reserve"]["response_w"] == 0.0
+        await asyncio.sleep(5)
+        seconds = await ledger(tmp_path)
+    times = [datetime.fromisoformat(s["utc"]) for s in seconds]
+    assert len(times) == (times[-1] - times[0]).total_seconds() + 1
+    assert times[0] <= armed_at
+    assert times[-1] >= taken_back_at - timedelta(seconds=1)
+    assert {s["window_id"] for s in seconds} == {sold["id"]}
+    delivered_w = [float(s["delivered_w"]) for s in seconds if s["delivered_w"]]
+    assert min(delivered_w) == pytest.approx(-SOLD_W, rel=0.12)
+
+
+async def ledger(folder: Path) -> list[dict[str, str]]:
+    """Return the rows that the gateway's own command writes beside the running gateway."""
+    rows = folder / "lot.csv"
+    command = ("-m", "gateway", "ledger", "reserve", str(folder / "site.toml"), "--csv", str(rows))
+    async with process(*command, log=folder / "ledger.log") as writing:
+        assert await writing.wait() == 0, (folder / "ledger.log").read_text()
+    return list(csv.DictReader(rows.read_text(encoding="utf-8").splitlines()))
