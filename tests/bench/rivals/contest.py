@@ -65,14 +65,16 @@ def plants() -> tuple[Plant, Plant]:
     return battery, garage
 
 
-def ran(hours: Refined, length_h: float, lag_s: float, seed: int, brain: MakeBrain | None) -> Score:
-    """Let one strategy (None: our loop) run the hours."""
+def ran(
+    hours: Refined, length_h: float, lag_s: float, seed: int, brain: MakeBrain | None, *, told: bool = True
+) -> Score:
+    """Let one strategy (None: our loop) run the hours; ``told``: the meter declares its lag."""
     rehearsal = Rehearsal(
         TABLES,
         plants(),
         hours.load,
         pv=hours.pv,
-        meter=MeterModel(period_s=METER_PERIOD_S, lag_s=lag_s, noise_w=5.0, max_age_s=5.0),
+        meter=MeterModel(METER_PERIOD_S, lag_s, told, noise_w=5.0, max_age_s=5.0),
         wishes=Wishes(OwnerSettings(control_on=True, devices=SETTINGS)),
         seed=seed,
         tick_s=1.0,
@@ -109,11 +111,14 @@ def tunings(strategy: str) -> Mapping[str, MakeBrain]:
 
 RIVALS = ("ev_charger_30_s", "zero_point_10_s", "pd_1_s", "pd_1_s_direct")
 OURS = "ours"
+OURS_UNTOLD = "ours_lag_not_told"
 
 
-def contest(lag_s: float, hours: float, seed: int, brain: MakeBrain | None) -> list[Score]:
+def contest(
+    lag_s: float, hours: float, seed: int, brain: MakeBrain | None, *, told: bool = True
+) -> list[Score]:
     """Return the scores of one strategy on the stretches of one seed."""
-    return [ran(refined(s, seed), s.hours, lag_s, seed, brain) for s in stretches(seed, hours)]
+    return [ran(refined(s, seed), s.hours, lag_s, seed, brain, told=told) for s in stretches(seed, hours)]
 
 
 @cache
