@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.config import BackupTable, ControlTables
+from gateway.config import BackupTable, CircuitTable, ControlTables
+from gateway.control.circuits import expanded
 from gateway.control.dispatch import dispatch
 from gateway.control.envelope import admit
 from gateway.control.memory import Memory, advance, recalled
+from gateway.control.site_limits import FUSE_MARGIN
 from gateway.faults import FaultCode
 from gateway.model import (
     BackupPhase,
@@ -79,10 +81,12 @@ class Home:
             loads={d: LoadSample(at, self.loads_on) for d in LOADS},
         )
         self.memory, self.snapshot = advance(self.memory, told, self.tables)
-        self.decisions = {
-            d.device: d for d in dispatch(self.snapshot, self.tables, self.memory.balance).decisions
-        }
+        self.decisions = {d.device: d for d in self.dispatched().decisions}
         return self
+
+    def dispatched(self):
+        circuits = expanded(self.tables.circuits, self.snapshot.devices)
+        return dispatch(self.snapshot, self.tables, self.memory.balance, circuits)
 
     def run(self, seconds, step=0.5):
         for _ in range(round(seconds / step)):
@@ -106,7 +110,7 @@ class Home:
         return self.decisions[device].power_w
 
     def faults(self):
-        return dispatch(self.snapshot, self.tables, self.memory.balance).faults
+        return self.dispatched().faults
 
 
 @pytest.fixture
@@ -160,6 +164,24 @@ def test_the_car_is_charged_from_surplus_sun_alone_once_the_battery_is_nearly_fu
     home.carried_w = 500.0  # a cloud
     home.tick()
     assert home.power_w("garage") == 0.0
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_the_fuse_of_a_circuit_holds_in_an_island_with_no_grid_meter_to_help(home, silent):
+    garage = CircuitTable(fuse_a=8.0, devices=("garage",), other_load_a=2.0)
+    home.tables = replace(TABLES, circuits={"garage": garage})
+    home.house.battery_soc_pct, home.carried_w, home.silent = 96.0, -3000.0, silent
+    home.lose().run(10)
+    assert home.power_w("garage") == pytest.approx((8.0 * FUSE_MARGIN - 2.0) * 230.0)
+    limiter = home.decisions["garage"].limited_by
+    assert (limiter.code, limiter.source) == ("circuit_l1", "garage")
+    home.house.battery_soc_pct, home.carried_w = (
+        45.0,
+        4900.0,
+    )  # it helps, and gives no more than the fuse bears
+    home.house.car_w = 0.0
+    home.run(10)
+    assert -8.0 * 230.0 * FUSE_MARGIN - 1.0 <= home.power_w("garage") < -500.0
 
 
 def test_loads_come_back_one_by_one_from_the_end_of_the_order_while_there_is_sun_and_go_without(home):
