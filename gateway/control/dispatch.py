@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.config import ControlTables
-from gateway.control import backup, minimums
+from gateway.control import backup
 from gateway.control.balance import Balance
 from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
-from gateway.control.ladder import Bid, climb, sample_of, soc_pct
+from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct
+from gateway.control.minimums import fit_kept
 from gateway.control.separation import separated
 from gateway.control.sharing import share
-from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, fit, group_limits, peak_limit
+from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, group_limits, peak_limit
 from gateway.control.target import SELF_CONSUMPTION, target
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -53,8 +54,9 @@ def dispatch(
     """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
     found: dict[FaultCode, str] = {}
     bids: dict[DeviceId, Bid] = {}
+    heard = said(snapshot)
     for device in (*snapshot.storages, *snapshot.evses):
-        bids[device], failure = climb(snapshot, device)
+        bids[device], failure = climb(snapshot, device, heard=heard.get(device, NOTHING))
         if failure:
             found[FaultCode.RULE_FAILED] = failure
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
@@ -72,9 +74,7 @@ def dispatch(
         bids = separated(_site_target(bids, snapshot, balance, windows), snapshot, balance)
     wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
     admitted = {d: b.interval.clamp(wanted[d] if abs(wanted[d]) > LEAST_W else 0.0) for d, b in bids.items()}
-    intervals = {d: b.interval for d, b in bids.items()}
-    fitted = fit(admitted, intervals, limits, snapshot.control.urgencies)
-    fitted = minimums.kept(fitted, admitted, intervals, limits, snapshot)
+    fitted = fit_kept(admitted, {d: b.interval for d, b in bids.items()}, limits, snapshot)
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     found |= backup.faults(snapshot)
@@ -158,7 +158,7 @@ def _sum(bids: Mapping[DeviceId, Bid], sign: int) -> float:
 def _freed(bid: Bid) -> Bid:
     if bid.wish is None or bid.wish.rung not in (Rung.OWNER_REQUEST, Rung.PLAN):
         return bid
-    return Bid(bid.device, bid.interval, bid.low, bid.high, engage=bid.engage)
+    return Bid(bid.device, bid.interval, bid.low, bid.high, engage=bid.engage, said=bid.said)
 
 
 def _shared(

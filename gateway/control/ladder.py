@@ -11,6 +11,7 @@ from gateway.control.frequency.rung import frequency
 from gateway.faults import FAULTS, FaultCode, Response
 from gateway.model import (
     ZERO,
+    ActiveFault,
     DeviceId,
     DeviceKind,
     EvseSample,
@@ -30,6 +31,17 @@ _CHARGING = Interval(0.0, 1e6)
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of one device alone: the owner's lease on it, and its faults."""
+
+    request: Request | None = None
+    faults: tuple[ActiveFault, ...] = ()
+
+
+NOTHING = Said()
+
+
+@dataclass(frozen=True, slots=True)
 class Bid:
     """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges.
 
@@ -45,6 +57,7 @@ class Bid:
     engage: bool = True
     automatic: bool = True
     apart: bool = False
+    said: Said = NOTHING
 
     def narrowed(self, allowed: Interval, reason: Reason) -> Bid:
         """Return the bid with the interval shrunk to ``allowed``; edges that moved bear ``reason``."""
@@ -62,6 +75,7 @@ class Bid:
             self.engage,
             self.automatic,
             self.apart,
+            self.said,
         )
 
     def wishing(self, power_w: float, reason: Reason) -> Bid:
@@ -78,6 +92,7 @@ class Bid:
             self.engage,
             self.automatic,
             self.apart,
+            self.said,
         )
 
 
@@ -93,12 +108,22 @@ def sample_of(snapshot: Snapshot, device: DeviceId) -> StorageSample | EvseSampl
     return snapshot.storages.get(device) or snapshot.evses.get(device)
 
 
-def opening_bid(snapshot: Snapshot, device: DeviceId) -> Bid:
+def said(snapshot: Snapshot) -> dict[DeviceId, Said]:
+    """Return what was said of each device, gathered once for all of them."""
+    faults: dict[DeviceId, list[ActiveFault]] = {}
+    for fault in snapshot.faults:
+        if fault.device:
+            faults.setdefault(fault.device, []).append(fault)
+    requests = {r.device: r for r in reversed(snapshot.wishes.requests) if snapshot.utc < r.expires_at}
+    return {d: Said(requests.get(d), tuple(faults.get(d, ()))) for d in {*faults, *requests}}
+
+
+def opening_bid(snapshot: Snapshot, device: DeviceId, heard: Said) -> Bid:
     """Return the bid with everything that the device could ever do."""
     rated = snapshot.devices[device].rated
     unlimited = Interval(-1e6, 1e6) if rated == ZERO else rated
     nameplate = Reason(Rung.CAPABILITY, "nameplate")
-    return Bid(device, unlimited, nameplate, nameplate)
+    return Bid(device, unlimited, nameplate, nameplate, said=heard)
 
 
 def capability(bid: Bid, snapshot: Snapshot) -> Bid:
@@ -115,11 +140,9 @@ def capability(bid: Bid, snapshot: Snapshot) -> Bid:
     return bid.narrowed(live, Reason(Rung.CAPABILITY, "device_limit"))
 
 
-def faults(bid: Bid, snapshot: Snapshot) -> Bid:
+def faults(bid: Bid, _snapshot: Snapshot) -> Bid:
     """Raised faults of the device, each with its own response; a code without one stops the device."""
-    for fault in snapshot.faults:
-        if fault.device != bid.device:
-            continue
+    for fault in bid.said.faults:
         known = fault.code in FaultCode
         response = FAULTS[FaultCode(fault.code)].response if known else Response.DEVICE_TO_ZERO
         reason = Reason(Rung.CAPABILITY, "fault", fault.code)
@@ -136,7 +159,7 @@ def owner_stop(bid: Bid, snapshot: Snapshot) -> Bid:
         return replace(
             bid.narrowed(ZERO, Reason(Rung.OWNER_STOP, "owner_stop")), engage=False, automatic=False
         )
-    request = _request(bid, snapshot)
+    request = bid.said.request
     if request is not None and request.mode is RequestMode.PAUSE:
         held = bid.narrowed(ZERO, Reason(Rung.OWNER_STOP, "paused", request.id))
         return replace(held, engage=False, automatic=False)
@@ -210,7 +233,7 @@ def departing(bid: Bid, snapshot: Snapshot) -> Bid:
 
 def owner_request(bid: Bid, snapshot: Snapshot) -> Bid:
     """The owner's lease on this device: charge, boost until an SoC, discharge."""
-    request = _request(bid, snapshot)
+    request = bid.said.request
     if request is None or request.mode is RequestMode.PAUSE:
         return bid
     reason = Reason(Rung.OWNER_REQUEST, request.mode, request.id)
@@ -255,12 +278,6 @@ def target(bid: Bid, snapshot: Snapshot) -> Bid:
     return bid
 
 
-def _request(bid: Bid, snapshot: Snapshot) -> Request | None:
-    return next(
-        (r for r in snapshot.wishes.requests if r.device == bid.device and snapshot.utc < r.expires_at), None
-    )
-
-
 RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
     capability,
     faults,
@@ -281,10 +298,16 @@ that they stand, but inside these intervals, so that no call can take a device b
 
 
 def climb(
-    snapshot: Snapshot, device: DeviceId, rungs: tuple[Callable[[Bid, Snapshot], Bid], ...] = RUNGS
+    snapshot: Snapshot,
+    device: DeviceId,
+    rungs: tuple[Callable[[Bid, Snapshot], Bid], ...] = RUNGS,
+    heard: Said | None = None,
 ) -> tuple[Bid, str]:
-    """Return the device's bid after all rungs and, if a rung failed, what failed: the device is then let go at 0 W."""
-    bid = opening_bid(snapshot, device)
+    """Return the device's bid after all rungs and, if a rung failed, what failed: the device is then let go at 0 W.
+
+    ``heard`` is the device's part of ``said``, for who climbs with many devices.
+    """
+    bid = opening_bid(snapshot, device, said(snapshot).get(device, NOTHING) if heard is None else heard)
     for rung in rungs:
         try:
             bid = rung(bid, snapshot)

@@ -4,7 +4,7 @@ With less it is held at the minimum for ``PATIENCE_S``, as far as the fuses' rat
 starts again only after a rest and with room to spare, so that nothing flutters at a limit: at most two starts in an hour.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.site_limits import Fitted, GroupLimit, fit
@@ -22,12 +22,11 @@ _NEVER = Minimum()
 
 @dataclass(frozen=True, slots=True)
 class _Charger:
-    """A charger that has less than its minimum, or rests because it had."""
+    """A charger that has less than its minimum."""
 
     device: DeviceId
     least_w: float
     running: bool
-    rested: bool
     rank: float
     pressed: bool
     memory: Minimum
@@ -48,23 +47,44 @@ def follow(before: Mapping[DeviceId, Minimum], snapshot: Snapshot) -> dict[Devic
     return found
 
 
-def kept(
-    fitted: Fitted,
+def fit_kept(
     wanted_w: Mapping[DeviceId, float],
     intervals: Mapping[DeviceId, Interval],
     limits: Sequence[GroupLimit],
     snapshot: Snapshot,
 ) -> Fitted:
-    """Return ``fitted`` with no power between 0 and a charger's minimum; ``wanted_w`` is what was fitted."""
-    short = list(_short(fitted, wanted_w, snapshot))
-    if not short:
-        return fitted
-    if all(c.running and wanted_w[c.device] >= c.least_w <= intervals[c.device].max_w for c in short):
-        floors = {c.device: Interval(c.least_w, intervals[c.device].max_w) for c in short}
-        again = fit(wanted_w, {**intervals, **floors}, limits, snapshot.control.urgencies)
-        if not _passed(again, fitted, limits) and not any(_short(again, wanted_w, snapshot)):
-            return Fitted(again.powers_w, {**fitted.limited_by, **again.limited_by}, again.unmet)
-    return _one_by_one(fitted, wanted_w, intervals, limits, short, snapshot.at)
+    """Fit powers as ``fit`` does, with none between 0 and a charger's minimum."""
+    needs = snapshot.control.urgencies
+    resting = _resting(wanted_w, snapshot)
+    wanted_w, intervals = _closed(resting, wanted_w, intervals)
+    fitted = fit(wanted_w, intervals, limits, needs)
+    if short := list(_short(fitted, wanted_w, snapshot)):
+        fitted = _shortened(fitted, wanted_w, intervals, limits, short, snapshot)
+    stopped = {d: _why(STOPPED, fitted, d) for d in resting}
+    return Fitted(fitted.powers_w, {**fitted.limited_by, **stopped}, fitted.unmet) if stopped else fitted
+
+
+def _resting(wanted_w: Mapping[DeviceId, float], snapshot: Snapshot) -> set[DeviceId]:
+    return {
+        d
+        for d, memory in snapshot.control.minimums.items()
+        if memory.stopped_at is not None
+        and wanted_w.get(d, 0.0) > 0
+        and snapshot.at - memory.stopped_at < (SHORT_REST_S if _pressed(snapshot, d) else REST_S)
+    }
+
+
+def _pressed(snapshot: Snapshot, device: DeviceId) -> bool:
+    urgency = snapshot.control.urgencies.get(device)
+    return urgency is not None and urgency.must_w > 0
+
+
+def _closed(
+    devices: Iterable[DeviceId], wanted_w: Mapping[DeviceId, float], intervals: Mapping[DeviceId, Interval]
+) -> tuple[Mapping[DeviceId, float], Mapping[DeviceId, Interval]]:
+    """Return wishes and intervals with no charging of ``devices``."""
+    closed = {d: Interval(min(0.0, intervals[d].min_w), min(0.0, intervals[d].max_w)) for d in devices}
+    return {**wanted_w, **{d: i.clamp(0.0) for d, i in closed.items()}}, {**intervals, **closed}
 
 
 def _short(fitted: Fitted, wanted_w: Mapping[DeviceId, float], snapshot: Snapshot) -> Iterator[_Charger]:
@@ -72,18 +92,42 @@ def _short(fitted: Fitted, wanted_w: Mapping[DeviceId, float], snapshot: Snapsho
         least_w = snapshot.devices[device].min_charge_w
         if not least_w or wanted_w[device] <= 0 or power_w < 0:
             continue
-        urgency = snapshot.control.urgencies.get(device)
         memory = snapshot.control.minimums.get(device, _NEVER)
-        pressed, rested, enough_w = urgency is not None and urgency.must_w > 0, True, least_w
-        if memory.stopped_at is not None:
-            rested = snapshot.at - memory.stopped_at >= (SHORT_REST_S if pressed else REST_S)
-            enough_w = SPARE * least_w
-        if power_w < enough_w or not rested:
-            before = snapshot.decisions.get(device)
+        if power_w < least_w * (1.0 if memory.stopped_at is None else SPARE):
+            before, urgency = snapshot.decisions.get(device), snapshot.control.urgencies.get(device)
             running = before is not None and before.power_w > 0
-            yield _Charger(
-                device, least_w, running, rested, urgency.rank if urgency else 0.0, pressed, memory
-            )
+            rank = urgency.rank if urgency else 0.0
+            yield _Charger(device, least_w, running, rank, _pressed(snapshot, device), memory)
+
+
+def _shortened(
+    fitted: Fitted,
+    wanted_w: Mapping[DeviceId, float],
+    intervals: Mapping[DeviceId, Interval],
+    limits: Sequence[GroupLimit],
+    short: Sequence[_Charger],
+    snapshot: Snapshot,
+) -> Fitted:
+    """Let the others give way where they can; else choose who charges, and share what is left among those."""
+    if all(c.running and wanted_w[c.device] >= c.least_w <= intervals[c.device].max_w for c in short):
+        floors = {c.device: Interval(c.least_w, intervals[c.device].max_w) for c in short}
+        again = fit(wanted_w, {**intervals, **floors}, limits, snapshot.control.urgencies)
+        if not _passed(again, fitted, limits) and not any(_short(again, wanted_w, snapshot)):
+            return Fitted(again.powers_w, {**fitted.limited_by, **again.limited_by}, again.unmet)
+    chosen = _one_by_one(fitted, wanted_w, intervals, limits, short, snapshot.at)
+    wishes_w, open_to = _closed(
+        (c.device for c in short if chosen.powers_w[c.device] <= 0), wanted_w, intervals
+    )
+    floors = {
+        d: Interval(least_w, max(least_w, i.max_w))
+        for d, i in open_to.items()
+        if 0 < (least_w := snapshot.devices[d].min_charge_w) <= chosen.powers_w[d]
+    }
+    wishes_w = {d: max(p, floors[d].min_w) if d in floors else p for d, p in wishes_w.items()}
+    again = fit(wishes_w, {**open_to, **floors}, limits, snapshot.control.urgencies)
+    if _passed(again, chosen, limits):
+        return chosen
+    return Fitted(again.powers_w, {**again.limited_by, **chosen.limited_by}, again.unmet)
 
 
 def _passed(again: Fitted, first: Fitted, limits: Sequence[GroupLimit]) -> bool:
@@ -109,11 +153,14 @@ def _one_by_one(
             i for i, x in enumerate(limits) if x.weights.get(device) and not (x.soft and charger.pressed)
         ]
         free_w = min((limits[i].room_w(device, sums_w[i]) for i in binding), default=least_w)
-        rated_w = min((limits[i].room_w(device, sums_w[i], graced=True) for i in binding), default=least_w)
+        rated_w = min(
+            (limits[i].room_w(device, sums_w[i], graced=True) for i in binding if not limits[i].soft),
+            default=least_w,
+        )
         patient = charger.memory.short_since is None or at - charger.memory.short_since < PATIENCE_S
         able = intervals[device].max_w >= least_w
         enough_w = least_w if charger.running else SPARE * least_w
-        if able and charger.rested and free_w >= enough_w and wanted_w[device] >= enough_w:
+        if able and free_w >= enough_w and wanted_w[device] >= enough_w:
             powers_w[device] = least_w
         elif able and charger.running and patient and rated_w >= least_w:
             powers_w[device] = least_w

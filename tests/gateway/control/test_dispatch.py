@@ -15,7 +15,9 @@ from gateway.control.site_limits import fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
     ActiveFault,
+    ControlStatus,
     DeviceSettings,
+    Dynamics,
     GridWindow,
     Interval,
     OwnerSettings,
@@ -29,10 +31,11 @@ from gateway.model import (
 )
 
 HOUR = timedelta(hours=1)
+ALIKE = {name: Dynamics(0.3, 5000.0, steps=5) for name in ("battery", "garage")}
 
 
 def decide(house):
-    snapshot = house.snapshot()
+    snapshot = replace(house.snapshot(), control=ControlStatus(dynamics=ALIKE))
     outcome = dispatch(snapshot, ControlTables(house.grid), follow(House(), snapshot).balance)
     return {d.device: d for d in outcome.decisions}, outcome.faults
 
