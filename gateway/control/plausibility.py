@@ -1,45 +1,49 @@
 """Pure: whether the grid meter can be believed, judged by what the site's own devices do to it.
 
 A meter that is mounted the wrong way round turns the control into positive feedback. So each move of known powers
-(devices, PV) is compared with what the meter shows, at every lag that the meter may have; which lag is the true one shows
-in long operation. A meter that seems to move against us is doubted: it is taken for silent, so the devices go to safe,
-and that very move is the proof. Only then it is disbelieved, with a fault.
+(devices, PV) is compared with what the meter shows of it, at every lag that it may have beside its declared one. A meter that
+moves against us at all of them is doubted: it is taken for silent, so the devices go to safe, and that very move is the
+proof. Only then it is disbelieved, with a fault.
 
-    BELIEVED → DOUBTED → BELIEVED        it followed the move after all
-                       → DISBELIEVED     it did not; also at once when it repeats itself or shows what no fuse carries
+    BELIEVED → DOUBTED → BELIEVED        it followed the move after all, or nothing can be told
+                       → DISBELIEVED     it went against it; also at once when it repeats itself or shows the impossible
     DISBELIEVED → BELIEVED               after a while, each time twice as long, or when it follows known powers again
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import inf
+from math import exp, inf
+from operator import itemgetter
 
 from gateway.config import GridTable
 from gateway.faults import FaultCode
 from gateway.model import BackupPhase, MeterSample, Snapshot
 
-STEP_S = 0.25
-"""Or half of the meter's own pace, where that is longer."""
-LAGS = range(-4, 65)
-"""In steps: device samples may be up to 1 s older than the meter's, the meter's up to 16 s older than theirs."""
-UNKNOWN = range(9)
-"""Lags over which the answer of a meter is summed while its own lag is not known."""
-FAST, SLOW = 0.9, 0.9995
-"""What is left of old evidence after a step."""
-ENOUGH_W2, MUCH_W2, LEARNED_W2 = 300.0**2, 1000.0**2, 850.0**2
-LESSON_W, PROVEN_S = 500.0, 15.0
-AGAINST, WITH, TIMES, LIKE = -0.4, 0.5, 5.0, 0.2
+type Readings = tuple[tuple[float, float], ...]
+"""(at in s, W), oldest first."""
+
+STEP_S = 0.2
+LAGS_S = (-0.75, -0.25, 0.25, 0.75, 1.25)
+"""Beside the declared lag. Below zero where devices are heard later than the meter."""
+WINDOW_S, FADING_S = 1.0, 3.0
+"""A move is what happened within a window, so that it does not matter when in it a device was asked."""
+ENOUGH_W2 = 300.0**2
+AGAINST, WITH, TIMES = -0.3, 0.5, 5.0
 FLIPPED = (-2.0, -0.5)
 """The gain of a meter that was turned round; what lies beyond is the house's own doing."""
-PROBE_W, STILL_W = 300.0, 50.0
-PROBE_S, SHORT_PROBE_S, LONG_PROBE_S = 1.0, 4.0, 18.0
+PROBE_W, STILL_W, STILL = 300.0, 50.0, 0.15
+"""A proof needs a move of so much, and then no more than so much, or that share of it."""
+SETTLED_S, SHORT_PROBE_S, LONG_PROBE_S = 1.0, 4.0, 60.0
+LATEST_S = 12.0
+"""A meter that is later than it says shows our moves only then; it is late, but no liar."""
 HOLD_S, LONGEST_HOLD_S = 30.0, 3600.0
 IMPOSSIBLE = 4.0
 """Times the fuse: more opens it within a second."""
 RETURN_S = 3.0
 FROZEN_S, FROZEN_BEATS, FROZEN_SAMPLES = 2.0, 2.5, 4
-BEATS = 5
+BEATS, KEPT_READINGS, KEPT_KNOWN = 5, 24, 160
 
 
 class Trust(StrEnum):
@@ -49,37 +53,24 @@ class Trust(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """``known_w`` is the sum of the powers that are measured behind the grid meter, ``sources`` how many they are."""
-
-    at: float
-    grid_w: float
-    known_w: float
-    sources: int
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """Per lag, fading: the moves of known powers times those of the meter, and times themselves, in W²."""
 
-    together: tuple[float, ...] = (0.0,) * len(LAGS)
-    moved: tuple[float, ...] = (0.0,) * len(LAGS)
+    together: tuple[float, ...] = (0.0,) * len(LAGS_S)
+    moved: tuple[float, ...] = (0.0,) * len(LAGS_S)
 
-    def grown(self, pairs: Sequence[tuple[float, float]], fade: float) -> Evidence:
-        """Return the evidence after one step; ``pairs`` are (known, metered) moves in W, one for each lag."""
+    def grown(self, moves_w: Sequence[float], metered_w: float, weight: float, fade: float) -> Evidence:
+        """Return the evidence after one more reading; ``moves_w`` are the known moves, one for each lag."""
         return Evidence(
-            tuple(t * fade + u * m for t, (u, m) in zip(self.together, pairs, strict=True)),
-            tuple(s * fade + u * u for s, (u, _) in zip(self.moved, pairs, strict=True)),
+            tuple(t * fade + weight * u * metered_w for t, u in zip(self.together, moves_w, strict=True)),
+            tuple(s * fade + weight * u * u for s, u in zip(self.moved, moves_w, strict=True)),
         )
 
-    def gain(self, lag: int) -> float:
-        """How much of a known move the meter showed: 1 where all is well."""
-        place = lag - LAGS.start
-        return self.together[place] / self.moved[place] if self.moved[place] else 0.0
-
-    def known(self, lag: int, enough_w2: float) -> bool:
-        """Tell whether enough has moved to speak of a gain."""
-        return self.moved[lag - LAGS.start] >= enough_w2
+    def gain(self) -> float | None:
+        """How much of the known moves the meter showed at best: 1 where all is well; None when too little moved."""
+        if self.moved[len(LAGS_S) // 2] < ENOUGH_W2:
+            return None
+        return max(t / s for t, s in zip(self.together, self.moved, strict=True) if s >= ENOUGH_W2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +85,40 @@ class Repeats:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What was known and metered when doubt began; where known powers lie still, and since when.
+
+    ``shown_w`` is the span of what the meter showed after all of our move had to be seen.
+    """
+
+    at: float
+    known_w: float
+    grid_w: float
+    still_w: float
+    still_since: float
+    shown_w: tuple[float, float] = (inf, -inf)
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
-    """``doubted_at`` is where the probe began; ``code`` and ``detail`` tell the fault while disbelieved."""
+    """``known`` is the sum of the powers behind the meter, of ``sources`` devices; ``readings`` are its distinct ones.
+
+    ``unseen_w`` is what devices did that are no longer heard, less what those did that came. ``code`` and ``detail`` tell the fault while disbelieved.
+    """
 
     trust: Trust = Trust.BELIEVED
     code: FaultCode | None = None
     detail: str = ""
     until: float = 0.0
     hold_s: float = HOLD_S
-    moves: tuple[tuple[float, float], ...] = ()
-    last: Point | None = None
-    fast: Evidence = Evidence()
-    slow: Evidence = Evidence()
-    proven: tuple[Evidence, Evidence] = (Evidence(), Evidence())
-    proven_at: float = 0.0
+    known: Readings = ()
+    sources: int = 0
+    unseen_w: float = 0.0
+    readings: Readings = ()
+    weighed_at: float = 0.0
+    evidence: Evidence = Evidence()
     against: bool = False
-    doubted_at: Point | None = None
-    still_since: float = 0.0
+    probe: Probe | None = None
     repeats: Repeats | None = None
 
     @property
@@ -123,18 +131,18 @@ def follow(previous: Watch, snapshot: Snapshot, grid: GridTable) -> Watch:
     """Return the watch after ``snapshot``."""
     meter, now = snapshot.grid(), snapshot.at
     if meter is None or _islanded(snapshot):
-        forgotten = replace(previous, last=None, moves=(), fast=Evidence(), repeats=None)
+        forgotten = replace(previous, known=(), readings=(), evidence=Evidence(), repeats=None)
         return _ended(_trusted(forgotten) if previous.trust is Trust.DOUBTED else forgotten, now)
     if problem := impossible(meter, grid):
         return _disbelieved(previous, FaultCode.METER_IMPLAUSIBLE, problem, now + RETURN_S)
-    due = previous.last is None or now - previous.last.at >= _step_s(previous) - 0.01
-    new = previous.repeats is None or meter.at > previous.repeats.sample.at
-    if not (due or new):
-        return _ended(previous, now)
-    point = _point(snapshot, meter)
-    watch = _repeated(previous, point, meter) if new else previous
+    watch, lag_s = previous, _lag_s(snapshot)
+    due = not watch.known or now - watch.known[-1][0] >= STEP_S - 0.01
     if due:
-        watch = _judged(_moved(watch, point), point)
+        watch = _sensed(watch, snapshot)
+    if watch.repeats is None or meter.at > watch.repeats.sample.at:
+        watch = _read(watch, meter, now, lag_s)
+    if due:
+        watch = _judged(_weighed(watch, lag_s), meter, now, lag_s)
     return _ended(watch, now)
 
 
@@ -156,157 +164,134 @@ def impossible(meter: MeterSample, grid: GridTable) -> str:
     return ""
 
 
-def _step_s(watch: Watch) -> float:
-    beats_s = watch.repeats.beats_s if watch.repeats else ()
-    return max(STEP_S, min(beats_s) / 2) if beats_s else STEP_S
-
-
 def _islanded(snapshot: Snapshot) -> bool:
     """Without a grid there is nothing that the meter could show."""
     own = any(s is not None and s.islanded for s in snapshot.storages.values())
     return own or snapshot.control.backup.phase is not BackupPhase.GRID
 
 
-def _point(snapshot: Snapshot, meter: MeterSample) -> Point:
+def _lag_s(snapshot: Snapshot) -> float:
+    return next(
+        (i.lag_s for d, i in snapshot.devices.items() if d in snapshot.meters and i.role == "grid"), 0.0
+    )
+
+
+def _sensed(watch: Watch, snapshot: Snapshot) -> Watch:
+    """Note what the known powers are; a device that comes or goes moves nothing."""
     devices = (*snapshot.storages.values(), *snapshot.evses.values())
     powers = [s.power_w for s in devices if s is not None]
     if (pv := snapshot.pv()) is not None:
         powers.append(-abs(pv.power_w))
-    return Point(snapshot.at, meter.power_w, sum(powers), len(powers))
+    known_w, unseen_w = sum(powers), watch.unseen_w
+    if watch.known and len(powers) != watch.sources:
+        unseen_w = watch.known[-1][1] - known_w
+    known = (*watch.known[1 - KEPT_KNOWN :], (snapshot.at, known_w + unseen_w))
+    return replace(watch, known=known, sources=len(powers), unseen_w=unseen_w)
 
 
-def _repeated(watch: Watch, point: Point, meter: MeterSample) -> Watch:
-    """Count equal readings. They are no fault while nothing moves, nor within the pace at which the meter measures."""
-    seen = watch.repeats
-    if seen is None:
-        return replace(watch, repeats=Repeats(meter, meter.at, 1, point.known_w))
-    if replace(meter, at=seen.sample.at) != seen.sample:
-        beats_s = (*seen.beats_s, meter.at - seen.since)[-BEATS:]
-        until = point.at + RETURN_S if watch.until == inf else watch.until
-        return replace(watch, until=until, repeats=Repeats(meter, meter.at, 1, point.known_w, beats_s))
+def _read(watch: Watch, meter: MeterSample, now: float, lag_s: float) -> Watch:
+    """Take a reading. Equal ones are no fault while nothing moves, nor within the pace at which the meter measures."""
+    seen, known_w = watch.repeats, watch.known[-1][1]
+    if seen is None or replace(meter, at=seen.sample.at) != seen.sample:
+        beats_s = (*seen.beats_s, meter.at - seen.since)[-BEATS:] if seen else ()
+        return replace(
+            watch,
+            until=now + RETURN_S if watch.until == inf else watch.until,
+            readings=(*watch.readings[1 - KEPT_READINGS :], (meter.at, meter.power_w)),
+            repeats=Repeats(meter, meter.at, 1, known_w, beats_s),
+        )
     seen = replace(seen, sample=meter, count=seen.count + 1)
     watch, still_s = replace(watch, repeats=seen), meter.at - seen.since
     known = len(seen.beats_s) == BEATS and seen.count >= FROZEN_SAMPLES
-    if not known or still_s < max(FROZEN_S, FROZEN_BEATS * max(seen.beats_s)):
+    if not known or still_s < lag_s + max(FROZEN_S, FROZEN_BEATS * max(seen.beats_s)):
         return watch
-    if abs(moved_w := point.known_w - seen.from_w) < PROBE_W:
+    if abs(moved_w := known_w - seen.from_w) < PROBE_W:
         return watch
     detail = f"the same reading for {still_s:.1f} s while {abs(moved_w):.0f} W moved"
     return _disbelieved(watch, FaultCode.METER_FROZEN, detail, inf)
 
 
-def _moved(watch: Watch, point: Point) -> Watch:
-    """Add one step to the evidence; a device that came or went moved nothing."""
-    last = watch.last
-    if last is None or point.at - last.at > 2 * _step_s(watch):
-        return replace(watch, last=point, moves=(), fast=Evidence(), still_since=point.at)
-    whole = point.sources == last.sources
-    move = (point.known_w - last.known_w, point.grid_w - last.grid_w) if whole else (0.0, 0.0)
-    moves = (*watch.moves, move)[-LAGS.stop :]
-    pairs = [_pair(moves, lag) for lag in LAGS]
-    if watch.believed and point.at - watch.proven_at >= PROVEN_S:
-        watch = replace(watch, proven=(watch.proven[1], watch.slow), proven_at=point.at)
-    return replace(
-        watch,
-        last=point,
-        moves=moves,
-        fast=watch.fast.grown(pairs, FAST),
-        slow=watch.slow.grown([_bounded(u, m) for u, m in pairs], SLOW) if watch.believed else watch.slow,
-        still_since=watch.still_since if abs(move[0]) < STILL_W else point.at,
-    )
+def _weighed(watch: Watch, lag_s: float) -> Watch:
+    """Add what the newest reading tells of the known moves, as soon as those are known at every lag."""
+    newest = _last(watch.readings, watch.known[-1][0] + LAGS_S[0])
+    if newest is None or newest[0] <= watch.weighed_at:
+        return watch
+    before = _last(watch.readings, newest[0] - WINDOW_S + STEP_S / 2)
+    if before is None:
+        return watch
+    moves_w = []
+    for lag in LAGS_S:
+        came = _last(watch.known, newest[0] - lag_s - lag)
+        went = _last(watch.known, before[0] - lag_s - lag)
+        if came is None or went is None:
+            return replace(watch, weighed_at=newest[0])
+        moves_w.append(came[1] - went[1])
+    passed_s, span_s = newest[0] - watch.weighed_at, newest[0] - before[0]
+    fade = exp(-passed_s / max(FADING_S, 2 * span_s))
+    weight = min(1.0, passed_s / span_s)
+    evidence = watch.evidence.grown(moves_w, newest[1] - before[1], weight, fade)
+    return _compared(replace(watch, weighed_at=newest[0], evidence=evidence))
 
 
-def _pair(moves: Sequence[tuple[float, float]], lag: int) -> tuple[float, float]:
-    """The known move ``lag`` steps ago and what the meter shows now, or of a negative lag the other way round."""
-    if len(moves) <= abs(lag):
-        return 0.0, 0.0
-    known, metered = moves[-1 - max(lag, 0)][0], moves[-1 + min(lag, 0)][1]
-    return known, metered
+def _last(readings: Readings, at: float) -> tuple[float, float] | None:
+    """Return what was known ``at`` that time."""
+    place = bisect_right(readings, at, key=itemgetter(0))
+    return readings[place - 1] if place else None
 
 
-def _bounded(known_w: float, metered_w: float) -> tuple[float, float]:
-    """Let a large move teach no more than a middling one, so that a lie does not become the truth within seconds."""
-    share = min(1.0, LESSON_W / abs(known_w)) if known_w else 0.0
-    return known_w * share, metered_w * share
-
-
-def _judged(watch: Watch, point: Point) -> Watch:
-    gain = _gain(watch)
-    if watch.trust is Trust.DOUBTED:
-        return _probed(watch, point)
+def _compared(watch: Watch) -> Watch:
+    """Doubt a meter that moved against us in two readings; believe one again that moved with us."""
+    gain = watch.evidence.gain()
     if watch.trust is Trust.DISBELIEVED:
         follows = watch.code is not FaultCode.METER_FROZEN and gain is not None and WITH <= gain <= TIMES
         return _trusted(watch) if follows else watch
-    if gain is None or AGAINST <= gain <= TIMES:
-        return replace(watch, against=False) if watch.against else watch
-    if not watch.against:
-        return replace(watch, against=True)
-    learned = any(watch.proven[0].known(lag, LEARNED_W2) for lag in LAGS)
-    unseen_w = sum(u for u, _ in watch.moves[len(watch.moves) - max(_lag(watch) or 0, 0) :])
-    return replace(
-        watch,
-        trust=Trust.DOUBTED,
-        against=False,
-        doubted_at=replace(point, known_w=point.known_w - unseen_w),
-        still_since=point.at,
-        slow=watch.proven[0] if learned else watch.slow,
-    )
+    against = gain is not None and gain < AGAINST
+    if not (watch.believed and against and watch.against):
+        return replace(watch, against=against)
+    return replace(watch, trust=Trust.DOUBTED, against=False, probe=None)
 
 
-def _lag(watch: Watch) -> int | None:
-    """Return the lag at which the meter shows our moves, None while that is not known; of like ones the shortest."""
-    gains = {lag: watch.slow.gain(lag) for lag in LAGS if watch.slow.known(lag, LEARNED_W2)}
-    off = min((abs(gain - 1.0) for gain in gains.values()), default=1.0)
-    if off > 1.0 - WITH:
-        return None
-    return min((lag for lag, gain in gains.items() if abs(gain - 1.0) <= off + LIKE), key=abs)
-
-
-def _gain(watch: Watch) -> float | None:
-    """How much of the known moves the meter has just shown; None when too little moved.
-
-    What made us move was on the meter before, so only lags from 0 on tell of a meter whose lag is not known.
-    """
-    lag, fast = _lag(watch), watch.fast
-    if not fast.known(lag or 0, ENOUGH_W2):
-        return None
-    gain = fast.gain(lag) if lag is not None else sum(fast.gain(x) for x in UNKNOWN)
-    return gain if fast.known(lag or 0, MUCH_W2) else min(gain, TIMES)
-
-
-def _probed(watch: Watch, point: Point) -> Watch:
-    """Judge by what the meter showed while the devices went to safe."""
-    began, lag = watch.doubted_at or point, _lag(watch)
-    lasted_s, still_s = point.at - began.at, point.at - watch.still_since
-    moved_w, shown_w = point.known_w - began.known_w, point.grid_w - began.grid_w
-    if abs(moved_w) < PROBE_W:
-        return _trusted(watch) if lasted_s >= SHORT_PROBE_S and still_s >= PROBE_S else watch
-    gain = shown_w / moved_w
-    if still_s < PROBE_S + _step_s(watch) * max(lag or 0, 0):
+def _judged(watch: Watch, meter: MeterSample, now: float, lag_s: float) -> Watch:
+    """Judge a doubted meter by what it showed while the devices went to safe."""
+    if watch.trust is not Trust.DOUBTED:
         return watch
+    known_w = watch.known[-1][1]
+    probe = watch.probe
+    if probe is None:
+        shown = _last(watch.known, now - lag_s) or watch.known[0]
+        return replace(watch, probe=Probe(now, shown[1], meter.power_w, known_w, now))
+    moved_w, shown_w = known_w - probe.known_w, meter.power_w - probe.grid_w
+    if abs(known_w - probe.still_w) > max(STILL_W, STILL * abs(moved_w)):
+        probe = replace(probe, still_w=known_w, still_since=now, shown_w=(inf, -inf))
+    watch, still_s = replace(watch, probe=probe), now - probe.still_since
+    if now - probe.at > LONG_PROBE_S:
+        return _trusted(watch)
+    if still_s < SETTLED_S + lag_s:
+        return watch
+    if abs(moved_w) < PROBE_W:
+        return _trusted(watch) if now - probe.at >= SHORT_PROBE_S + lag_s else watch
+    gain = shown_w / moved_w
     if WITH <= gain <= TIMES:
         return _trusted(watch)
-    if lag is None and lasted_s < LONG_PROBE_S:
+    settled_s = SETTLED_S + lag_s + LAGS_S[-1] + _pace_s(watch)
+    if still_s < settled_s:
         return watch
-    if FLIPPED[0] <= gain <= FLIPPED[1]:
-        code, what = FaultCode.METER_SIGN_FLIPPED, "against"
-    elif gain > TIMES and abs(moved_w) ** 2 >= MUCH_W2:
-        code, what = FaultCode.METER_IMPLAUSIBLE, "with"
-    else:
+    low_w, high_w = min(probe.shown_w[0], shown_w), max(probe.shown_w[1], shown_w)
+    if not FLIPPED[0] <= gain <= FLIPPED[1] or high_w - low_w > abs(moved_w) / 2:
         return _trusted(watch)
-    detail = f"it moved {abs(shown_w):.0f} W {what} {abs(moved_w):.0f} W of our own devices"
-    return _disbelieved(watch, code, detail, point.at + watch.hold_s)
+    if still_s < settled_s + LATEST_S:
+        return replace(watch, probe=replace(probe, shown_w=(low_w, high_w)))
+    detail = f"it moved {abs(shown_w):.0f} W against {abs(moved_w):.0f} W of our own devices"
+    return _disbelieved(watch, FaultCode.METER_SIGN_FLIPPED, detail, now + watch.hold_s)
+
+
+def _pace_s(watch: Watch) -> float:
+    beats_s = watch.repeats.beats_s if watch.repeats else ()
+    return min(beats_s, default=0.0)
 
 
 def _trusted(watch: Watch) -> Watch:
-    return replace(
-        watch,
-        trust=Trust.BELIEVED,
-        code=None,
-        detail="",
-        doubted_at=None,
-        fast=Evidence(),
-    )
+    return replace(watch, trust=Trust.BELIEVED, code=None, detail="", probe=None, evidence=Evidence())
 
 
 def _disbelieved(watch: Watch, code: FaultCode, detail: str, until: float) -> Watch:
@@ -314,16 +299,15 @@ def _disbelieved(watch: Watch, code: FaultCode, detail: str, until: float) -> Wa
     if watch.trust is Trust.DISBELIEVED and watch.code is code:
         return replace(watch, until=max(until, watch.until))
     turned = code is FaultCode.METER_SIGN_FLIPPED
-    hold_s = min(2 * watch.hold_s, LONGEST_HOLD_S) if turned else watch.hold_s
     return replace(
         watch,
         trust=Trust.DISBELIEVED,
         code=code,
         detail=detail,
         until=until,
-        hold_s=hold_s,
-        doubted_at=None,
-        fast=Evidence(),
+        hold_s=min(2 * watch.hold_s, LONGEST_HOLD_S) if turned else watch.hold_s,
+        probe=None,
+        evidence=Evidence(),
     )
 
 

@@ -77,15 +77,15 @@ def breached_s(rehearsal, since):
 @pytest.mark.parametrize("period_s", [0.2, 0.5, 1.0])
 def test_a_meter_turned_round_is_found_before_a_limit_is_broken_for_long(period_s, seed):
     rehearsal = site(seed, MeterModel(period_s=period_s))
-    assert lies_told(rehearsal, 120.0) == set()
+    assert lies_told(rehearsal, 60.0) == set()
     rehearsal.meter.factor = -1.0
     assert FaultCode.METER_SIGN_FLIPPED in lies_told(rehearsal, 60.0)
-    assert breached_s(rehearsal, 120.0) <= 6.0
+    assert breached_s(rehearsal, 60.0) <= 6.0
 
 
 def test_a_meter_that_was_turned_back_is_believed_again_once():
     rehearsal = site(1, MeterModel())
-    rehearsal.run(120.0)
+    rehearsal.run(30.0)
     rehearsal.meter.factor = -1.0
     lies_told(rehearsal, 30.0)
     rehearsal.meter.factor = 1.0
@@ -123,6 +123,8 @@ HONEST = {
     "slower": MeterModel(5.0, max_age_s=12.0),
     "very late": MeterModel(1.0, lag_s=5.0),
     "late beyond use": MeterModel(1.0, lag_s=10.0),
+    "late without a word": MeterModel(1.0, lag_s=5.0, declared=False),
+    "very late without a word": MeterModel(1.0, lag_s=10.0, declared=False),
     "coarse": MeterModel(1.0, noise_w=0.0, resolution_w=100.0),
     "exact": MeterModel(0.2, noise_w=0.0),
 }
@@ -131,7 +133,7 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_meter_is_never_called_a_liar(name):
     rehearsal = site(5, replace(HONEST[name]))
-    assert lies_told(rehearsal, 240.0) == set()
+    assert lies_told(rehearsal, 120.0) == set()
 
 
 def test_clouds_that_drive_the_devices_to_and_fro_make_no_liar_of_a_meter():
@@ -144,7 +146,7 @@ def test_clouds_that_drive_the_devices_to_and_fro_make_no_liar_of_a_meter():
         return levels[int(place)] * (1 - share) + levels[int(place) + 1] * share
 
     rehearsal = site(6, MeterModel(), pv=pv)
-    assert lies_told(rehearsal, 240.0) == set()
+    assert lies_told(rehearsal, 120.0) == set()
 
 
 # ── the guard alone ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +207,7 @@ def test_what_no_fuse_carries_is_impossible_and_forgiven_after_a_while(grid_w):
 def test_a_silent_meter_says_nothing_for_or_against_it():
     watch = follow(through([(300.0, 0.0)] * 8), seen(110.0, None, 0.0), GRID)
     assert watch.believed
-    assert watch.last is None
+    assert watch.known == ()
 
 
 @settings(max_examples=60, deadline=None)
