@@ -128,7 +128,10 @@ def device_refusal(
         return Refusal.NO_SESSION
     if device in snapshot.control.backup.bounds:
         return Refusal.RECONNECTING
-    if any(r.device == device and r.mode is RequestMode.PAUSE for r in snapshot.wishes.requests):
+    if any(
+        r.device == device and r.mode is RequestMode.PAUSE and snapshot.utc < r.expires_at
+        for r in snapshot.wishes.requests
+    ):
         return Refusal.OWNER_STOP
     if product.up and not settings.discharge_allowed:
         return Refusal.DISCHARGE_NOT_ALLOWED

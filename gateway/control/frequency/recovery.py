@@ -14,18 +14,22 @@ reference/optimize.md 5)."""
 STAGGER_S = 600.0
 RAMP_S = 900.0
 """From nothing to the device's full power."""
+LONGEST_S = 7200.0
+"""So long after the event nobody waits any more for a grid that stays weak, or that no meter shows: full reserve is due again
+two hours later (reference/optimize.md 5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """An event that is not over: who answered it, and since when (monotonic s) the grid has been well, if it is.
 
-    ``waits_s``: so long it must have been well.
+    ``waits_s``: so long it must have been well. ``until`` (monotonic s): then it is over however the grid is.
     """
 
     low: bool
     devices: tuple[DeviceId, ...]
     waits_s: float
+    until: float
     quiet_since: float | None = None
 
     def share(self, at: float) -> float:
@@ -44,9 +48,9 @@ def stagger_s(serial: str, window_id: str) -> float:
 def follow(event: Event | None, deviation_hz: float | None, at: float) -> Event | None:
     """Return the event after a look at the grid; None when there is none, or all of it may be put back.
 
-    While nobody measures, nothing is known to be well.
+    While nobody measures, nothing is known to be well, for ``LONGEST_S`` at most.
     """
-    if event is None or event.share(at) >= 1.0:
+    if event is None or event.share(at) >= 1.0 or at >= event.until:
         return None
     weak_hz = None if deviation_hz is None else -deviation_hz if event.low else deviation_hz
     if weak_hz is None or weak_hz > QUIET_HZ:

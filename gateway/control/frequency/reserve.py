@@ -187,7 +187,7 @@ def _stepped(
             found = Event.DISTURBED
             devices = tuple(reserve.proof.bands_w) if reserve.proof else ()
             waits_s = 60 * tables.reserve.quiet_min + recovery.stagger_s(tables.serial, window.id)
-            event = recovery.Event(deviation_hz < 0, devices, waits_s)
+            event = recovery.Event(deviation_hz < 0, devices, waits_s, at + recovery.LONGEST_S)
         else:
             found = Event.RECOVERED if event is None and before is not None else Event.PROVEN
     elif event is None and reserve.phase is ReservePhase.RECOVERING:

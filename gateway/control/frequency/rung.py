@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def frequency(bid: Bid, snapshot: Snapshot) -> Bid:
     """A device that carries a reserve does what the frequency asks, apart from the house; one that gave in an event
-    takes it back slowly, unless its owner asks for more."""
+    takes it back slowly, unless its owner asks for more or must leave."""
     reserve = snapshot.control.reserve
     if bid.wish is not None:
         return bid
@@ -20,6 +20,7 @@ def frequency(bid: Bid, snapshot: Snapshot) -> Bid:
         return replace(answer, apart=True, automatic=False)
     allowed = reserve.held.get(bid.device)
     asked = any(r.device == bid.device and snapshot.utc < r.expires_at for r in snapshot.wishes.requests)
-    if allowed is None or asked:
+    urgency = snapshot.control.urgencies.get(bid.device)
+    if allowed is None or asked or (urgency is not None and urgency.must_w > 0):
         return bid
     return bid.narrowed(allowed, Reason(Rung.FREQUENCY, "recovery_hold"))

@@ -15,6 +15,7 @@ from gateway.model import (
     DeviceSettings,
     Interval,
     MeterSample,
+    Need,
     Refusal,
     Request,
     RequestMode,
@@ -367,4 +368,36 @@ def test_a_device_that_was_measured_at_its_work_can_be_sold():
         r.state.wishes = replace(r.state.wishes, requests=(request,))
         r.run(25)
     r.run(15)
+    assert r.state.control.reserve.phase is ReservePhase.ARMED
+
+
+def test_a_frequency_that_nobody_measures_any_more_holds_no_device_for_ever():
+    r = after_an_event(**COARSE)
+    r.run(400)
+    r.frequency = lambda second: None
+    r.run(600)
+    assert r.state.snapshot(r.now).decisions["garage"].limited_by.code == "recovery_hold"
+    r.run(3 * 3600)
+    assert r.state.control.reserve.held == {}
+    assert r.state.control.reserve.phase is ReservePhase.OFF
+    assert r.plants["garage"].power_w > 3000.0
+
+
+def test_a_driver_who_must_leave_does_not_wait_for_the_grid():
+    r = after_an_event(**COARSE)
+    r.run(420)
+    assert r.plants["garage"].power_w <= 0.0
+    need = Need("garage", 6000.0, START + timedelta(seconds=420 + 2400))
+    r.state.wishes = replace(r.state.wishes, needs=(need,))
+    r.run(10)
+    assert r.plants["garage"].power_w > 5000.0
+
+
+def test_a_pause_that_is_over_keeps_no_device_from_the_reserve():
+    r = site(fast_charger(), reserves=(window(5000.0),))
+    until = START + timedelta(seconds=10)
+    r.state.wishes = replace(r.state.wishes, requests=(Request("r", "garage", RequestMode.PAUSE, until),))
+    r.run(5)
+    assert r.state.control.reserve.refusals
+    r.run(10)
     assert r.state.control.reserve.phase is ReservePhase.ARMED
