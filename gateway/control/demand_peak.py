@@ -16,8 +16,8 @@ from gateway.model import DemandPeak, Snapshot
 LONGEST_GAP_S = 30.0
 """Between two grid samples; over a longer silence the import was not seen."""
 SHORTEST_REST_S = 60.0
-MOST_OF_TARGET = 2.0
-"""What was saved in an interval does not buy a spike at its end."""
+MOST_OF_TARGET = 1.1
+"""What was saved in an interval buys no spike at its end: at the next one's begin cars would have to stop, and rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def follow(before: Demand, snapshot: Snapshot, grid: GridTable, time_zone: str) 
     cap_w = None
     if grid.peak_target_w is not None:
         target_w = max(grid.peak_target_w, peak_w)
-        left_wh = target_w * (length_s - unseen_s) / 3600 - energy_wh
-        even_w = left_wh * 3600 / max(length_s - into_s, SHORTEST_REST_S)
+        saved_wh = target_w * (into_s - unseen_s) / 3600 - energy_wh
+        even_w = target_w + saved_wh * 3600 / max(length_s - into_s, SHORTEST_REST_S)
         cap_w = min(max(0.0, even_w), MOST_OF_TARGET * target_w)
     return Demand(DemandPeak(month, peak_w, mean_w, cap_w), starts_at, energy_wh, unseen_s, at, import_w)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import CircuitTable, ControlTables, GridTable
+from gateway.control.site_limits import FUSE_MARGIN
 from gateway.model import DeviceKind, DeviceSettings, Interval, Need, OwnerSettings, Wishes
 from gateway.rehearsal import MeterModel, Plant, Rehearsal
 
 from .car_park import (
     DAY_BEGINS_H,
     DAY_ENDS_H,
+    MOST_KWH,
     MOST_W,
     SLOT_S,
     Session,
@@ -29,6 +31,7 @@ from .page import put_section
 DAY = datetime(2026, 2, 10, DAY_BEGINS_H, tzinfo=UTC)
 STEP_S = 5.0
 PER_BOARD, BOARDS_PER_ROW = 10, 10
+BOARD_A = 80.0
 OFFICE_PER_BAY_W = 800.0
 HEADROOM = 1.03
 """The target over the least possible peak: nobody below knows who will come."""
@@ -58,7 +61,7 @@ def tables(bays: int, target_w: float) -> ControlTables:
         row = f"row{first // (PER_BOARD * BOARDS_PER_ROW)}"
         circuits.setdefault(row, CircuitTable(fuse_a=630.0))
         names = tuple(f"bay{n:03d}" for n in range(first, min(first + PER_BOARD, bays)))
-        circuits[f"board{first // PER_BOARD:02d}"] = CircuitTable(fuse_a=80.0, devices=names, within=row)
+        circuits[f"board{first // PER_BOARD:02d}"] = CircuitTable(fuse_a=BOARD_A, devices=names, within=row)
     # A transformer's own fuse: the largest that a site may have does not bind here, the boards do.
     grid = GridTable(main_fuse_a=6300.0, peak_target_w=target_w)
     return ControlTables(grid, circuits, time_zone="UTC")
@@ -88,7 +91,7 @@ def play(cars: Sequence[Session], base_w: Sequence[float], target_w: float, note
         before_wh = site.score.import_wh
         for _ in range(round(SLOT_S / STEP_S)):
             site.run(STEP_S)
-            over_s = over_s + STEP_S if any(load > 80.0 * 230.0 for load in watch()) else 0.0
+            over_s = over_s + STEP_S if any(load > BOARD_A * 230.0 for load in watch()) else 0.0
             longest_over_s = max(longest_over_s, over_s)
         peak_w = max(peak_w, (site.score.import_wh - before_wh) * 3600 / SLOT_S)
         if note:
@@ -115,7 +118,7 @@ def _charger(number: int) -> Plant:
         DeviceKind.EVSE,
         phases=(number % 3 + 1,),
         rated=Interval(-MOST_W, MOST_W),
-        capacity_wh=60_000.0,
+        capacity_wh=2000.0 * MOST_KWH,
         soc_pct=40.0,
         dead_time_s=1.0,
         min_w=1380.0,
@@ -148,25 +151,24 @@ def _leave(site: Rehearsal, cars: Sequence[Session], here: list[Session], car: S
     site.state.wishes = _wishes(cars, here)
 
 
+def _groups(bays: int) -> list[range]:
+    """Return the bays behind each phase of each board."""
+    boards = (range(first, min(first + PER_BOARD, bays)) for first in range(0, bays, PER_BOARD))
+    return [board[phase::3] for board in boards for phase in range(3)]
+
+
 def _boards(site: Rehearsal) -> Any:
     bays = list(site.plants.values())
-    boards = [bays[n : n + PER_BOARD] for n in range(0, len(bays), PER_BOARD)]
-
-    def loads() -> list[float]:
-        return [
-            abs(sum(p.power_w for p in board if p.phases == (phase,)))
-            for board in boards
-            for phase in (1, 2, 3)
-        ]
-
-    return loads
+    groups = [[bays[n] for n in group] for group in _groups(len(bays))]
+    return lambda: [abs(sum(p.power_w for p in group)) for group in groups]
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Play the day and return the figures; ``--docs`` writes them down."""
     bays = arguments.bays
     cars, base_w = sessions(bays, arguments.seed), office_w(OFFICE_PER_BAY_W * bays)
-    least_w, unmanaged_w = least_peak_w(cars, base_w), unmanaged_peak_w(cars, base_w)
+    least_w = least_peak_w(cars, base_w, _groups(bays), BOARD_A * 230.0 * FUSE_MARGIN)
+    unmanaged_w = unmanaged_peak_w(cars, base_w)
     target_w = HEADROOM * least_w
 
     def note(slot: int, slots: int) -> None:

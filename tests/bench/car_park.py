@@ -1,6 +1,6 @@
 """A day of a car park below an office, from recorded sessions and loads; and the least peak that any scheduler could reach."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 ENERGY = Path(__file__).resolve().parents[3] / "shared/data/energy"
-MOST_W = 7400.0
+MOST_W, MOST_KWH = 7400.0, 60.0
 DAY_BEGINS_H, DAY_ENDS_H = 6, 20
 SLOT_S = 900
 _CALIFORNIA = timedelta(hours=-7)
@@ -37,7 +37,7 @@ def sessions(bays: int, seed: int) -> list[Session]:
         local, hours = begins + _CALIFORNIA, (ends - begins).total_seconds() / 3600
         hour = local.hour + local.minute / 60
         fits = DAY_BEGINS_H <= hour <= 12 and 2 <= hours <= DAY_ENDS_H - hour and local.weekday() < 5
-        if fits and 0.5 < kwh <= 0.8 * MOST_W / 1000 * (hours - 0.5):
+        if fits and 0.5 < kwh <= min(MOST_KWH, 0.8 * MOST_W / 1000 * (hours - 0.5)):
             found.append((hour, hours, kwh))
     drawn = Random(seed).sample(found, bays)
     return [
@@ -54,22 +54,38 @@ def office_w(peak_w: float, day: int = 40) -> Sequence[float]:
     return [float(v) * peak_w for v in values]
 
 
-def least_peak_w(cars: Sequence[Session], base_w: Sequence[float]) -> float:
-    """Return the lowest quarter-hour mean that charging alone can reach with perfect foresight (a linear program)."""
+def least_peak_w(
+    cars: Sequence[Session],
+    base_w: Sequence[float],
+    shared: Sequence[Collection[int]] = (),
+    shared_w: float = float("inf"),
+) -> float:
+    """Return the lowest quarter-hour mean that charging alone can reach with perfect foresight (a linear program).
+
+    The bays of each of ``shared`` have ``shared_w`` together. Raises ValueError when not every need can be met.
+    """
     model = highspy.Highs()
     model.setOptionValue("output_flag", False)
     peak = model.addVariable(lb=max(base_w), obj=1.0)
     in_slot: list[list[highspy.highs_var]] = [[] for _ in base_w]
+    behind: dict[tuple[int, int], list[highspy.highs_var]] = {}
+    group_of = {bay: group for group, bays in enumerate(shared) for bay in bays}
     for car in cars:
         first, last = int(np.ceil(car.arrives_s / SLOT_S)), int(car.leaves_s // SLOT_S)
         powers = [model.addVariable(lb=0.0, ub=MOST_W) for _ in range(first, last)]
         model.addConstr(sum(powers) * (SLOT_S / 3600) >= car.energy_wh)
         for slot, power in zip(range(first, last), powers, strict=True):
             in_slot[slot].append(power)
+            if car.bay in group_of:
+                behind.setdefault((group_of[car.bay], slot), []).append(power)
+    for powers in behind.values():
+        model.addConstr(sum(powers) <= shared_w)
     for slot, powers in enumerate(in_slot):
         if powers:
             model.addConstr(peak - sum(powers) >= base_w[slot])
     model.minimize()
+    if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise ValueError("these needs cannot all be met")
     return float(model.val(peak))
 
 
