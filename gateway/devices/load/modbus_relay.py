@@ -7,6 +7,7 @@ whose watchdog has run out, holds nothing off.
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ WRITES_PER_DAY = 200
 REFUSED_PAUSE_S = 5.0
 MAKE_SAFE_S = 2.0
 RELEASE_S = 4.5
+ORPHANED_S = 30.0
+"""So long after the start nobody need have said what becomes of a load that a dead predecessor left off; then it comes on."""
 LONGEST_WATCHDOG_S = 60
 
 
@@ -101,6 +104,7 @@ class ModbusRelay:
         self.card = card(options)
         self._bus = ModbusBus(options.host, options.port, options.unit)
         self._setpoint: Setpoint | None = None
+        self._orphaned_at = math.inf
         self._newer = asyncio.Event()
         self._released = False
         self._rested = asyncio.Event()
@@ -136,8 +140,9 @@ class ModbusRelay:
         await keep_connected(self._bus, sink, lambda: self._begin(sink), lambda: self._serve(sink))
 
     async def _begin(self, sink: Sink) -> None:
-        """Read how a dead predecessor left the relay; the first setpoint decides what becomes of it."""
+        """Read how a dead predecessor left the relay; the first setpoint decides what becomes of it, if one comes in time."""
         await self._look(sink)
+        self._orphaned_at = min(self._orphaned_at, monotonic() + ORPHANED_S)
         if self._options.watchdog_register is not None:
             await self._bus.write_and_verify(self._options.watchdog_register, (self._options.watchdog_s,))
         sink.identity(self.info)
@@ -149,7 +154,7 @@ class ModbusRelay:
             while True:
                 self._newer.clear()
                 wanted, stale = self._wanted_on(), monotonic() - fed_at >= self._options.watchdog_s / 3
-                feeds = stale and self._options.watchdog_register is not None
+                feeds = stale and self._options.watchdog_register is not None and self._setpoint is not None
                 if wanted is not None and (wanted != self._on or feeds):
                     await self._switch(sink, on=wanted)
                     fed_at = monotonic()
@@ -164,9 +169,9 @@ class ModbusRelay:
                         await self._bus.write_coil(self._options.coil, self._energized(on=True))
 
     def _wanted_on(self) -> bool | None:
-        """Return what the relay should do; None before the first setpoint."""
+        """Return what the relay should do; None while it waits for the first setpoint."""
         if self._setpoint is None:
-            return True if self._released else None
+            return True if self._released or monotonic() >= self._orphaned_at else None
         return self._setpoint.engage or monotonic() >= self._setpoint.expires_at
 
     def _energized(self, *, on: bool) -> bool:

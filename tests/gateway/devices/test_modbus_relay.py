@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 
 from gateway.devices import open_device
+from gateway.devices.load import modbus_relay
 from gateway.faults import ConfigError, FaultCode
 from gateway.model import Reason, Rung, Setpoint
 from tests.gateway.devices.modbus_device import ModbusDevice
@@ -98,6 +99,15 @@ async def test_a_driver_that_is_ended_without_a_word_leaves_the_load_on():
             device.apply(told(engage=False))
             await slot.until(lambda: slot.samples and not slot.samples[-1].on)
         assert wire.coils[2] == 0
+
+
+async def test_a_load_that_a_dead_predecessor_left_off_comes_on_where_nobody_decides(monkeypatch):
+    monkeypatch.setattr(modbus_relay, "ORPHANED_S", 0.3)
+    async with module(energized=True) as wire, running(wire) as (_, slot):
+        await slot.until(lambda: slot.samples and not slot.samples[-1].on)
+        assert wire.written == []
+        await slot.until(lambda: slot.samples[-1].on)
+        assert wire.written == [(2, (0,))]
 
 
 async def test_its_watchdog_is_armed_and_fed():
