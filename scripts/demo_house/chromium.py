@@ -51,7 +51,7 @@ class Screen:
 
 @asynccontextmanager
 async def open_screen(
-    session: Session, pictures: Path | None, width: int = 1440, height: int = 1560
+    session: Session, pictures: Path | None, width: int = 1920, height: int = 1640
 ) -> AsyncIterator[Screen]:
     """Open a tab that is logged in as the owner. Raises DemoError where there is no Chromium."""
     if (chromium := find_chromium()) is None:

@@ -17,13 +17,13 @@ type Key = tuple[str, str, str]
 def dashboard(catalog: Catalog) -> dict[str, Any]:
     """Return the whole dashboard: one view to see the house at a glance and to say what it shall do."""
     page = _Page(catalog)
-    sections = [_now(page), _car(page), _battery(page), _rules(page), _control(page), _lately(page)]
+    sections = [_now(page), _car(page), _control(page), _battery(page), _rules(page), _lately(page)]
     view = {
         "title": "Energy now",
         "path": "now",
         "icon": "mdi:home-lightning-bolt",
         "type": "sections",
-        "max_columns": 3,
+        "max_columns": 4,
         "badges": _badges(page),
         "sections": [section for section in sections if section["cards"]],
     }
@@ -51,6 +51,11 @@ class _Page:
         if entity_id := self.id(("button", key, SITE)):
             there = [{"condition": "state", "entity": entity_id, "state_not": "unavailable"}]
             yield from self.tile(("button", key, SITE), name, icon, color, hide_state=True, visibility=there)
+
+    def tile_when_known(self, key: Key, name: str, icon: str, color: str, **more: Any) -> Iterable[Card]:
+        if entity_id := self.id(key):
+            known = [{"condition": "state", "entity": entity_id, "state_not": ["unknown", "unavailable"]}]
+            yield from self.tile(key, name, icon, color, visibility=known, **more)
 
     def gauge(self, key: Key) -> Iterable[Card]:
         if entity_id := self.id(key):
@@ -219,9 +224,13 @@ def _control(page: _Page) -> Card:
         _heading("Control", "mdi:target"),
         [
             *page.tile(("sensor", "control_quality", SITE), "Quality", "mdi:target", "green"),
-            *page.tile(("sensor", "control_error", SITE), "Error", "mdi:chart-bell-curve", "grey"),
+            *page.tile(("sensor", "control_error", SITE), "Deviation", "mdi:chart-bell-curve", "grey"),
             *page.tile(("sensor", "backup_state", SITE), "Backup", "mdi:home-lightning-bolt", "amber"),
-            *page.tile(("sensor", "autonomy", SITE), "Without grid", "mdi:timer-sand", "amber"),
+            *page.tile(("sensor", "reserve_state", SITE), "Reserve", "mdi:sine-wave", "blue"),
+            *page.tile_when_known(
+                ("sensor", "autonomy", SITE), "Lasts without grid", "mdi:timer-sand", "amber", **_WIDE
+            ),
+            *page.tile(("sensor", "demand_peak", SITE), "Peak of the month", "mdi:summit", "blue", **_WIDE),
             *page.tile(("switch", "storm", SITE), "Storm mode", "mdi:weather-lightning", "purple", _TOGGLE),
             *page.tile(
                 ("switch", "battery_may_charge_car", SITE),
@@ -230,8 +239,6 @@ def _control(page: _Page) -> Card:
                 "pink",
                 _TOGGLE,
             ),
-            *page.tile(("sensor", "reserve_state", SITE), "Reserve", "mdi:sine-wave", "blue"),
-            *page.tile(("sensor", "demand_peak", SITE), "Peak this month", "mdi:summit", "blue"),
             *page.tile(
                 ("number", "drive_away_soc", CAR),
                 "Drive away with",
@@ -260,6 +267,7 @@ def _lately(page: _Page) -> Card:
             ),
             *page.log(1, [*told, ("binary_sensor", "plugged", CAR), ("binary_sensor", "grid_event", SITE)]),
         ],
+        2,
     )
 
 
