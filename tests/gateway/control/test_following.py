@@ -64,6 +64,16 @@ def test_after_a_step_of_3_kw_the_grid_settles_within_five_periods_and_stays(per
     assert max(abs(w) for w in settled) < 150.0
 
 
+def test_the_fast_device_covers_while_the_slow_one_is_on_its_way():
+    rehearsal = site([battery(), car(4.0)], lambda s: 3800.0 if 150 < s < 400 or s > 600 else 800.0, 0.2)
+    rehearsal.run(800.0)
+    assert rehearsal.plants["garage"].power_w < -500.0
+    for begin_s, most_w in ((153.0, 3000.0), (603.0, 1300.0)):  # not known yet, and known from its first step
+        after = [abs(w) for w in between(rehearsal, rehearsal.trace.grid_w, begin_s, begin_s + 190.0)]
+        assert max(after) < most_w
+        assert sum(w > 150.0 for w in after) < 0.04 * len(after)
+
+
 def test_the_sun_is_followed_by_its_own_meter_when_the_grids_is_late():
     def sun(second):
         return 3000.0 if second % 60 < 30 else 1000.0
