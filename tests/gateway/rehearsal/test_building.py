@@ -22,8 +22,8 @@ def car_park(count: int) -> list[Session]:
 
 
 def test_the_peak_is_held_every_car_leaves_with_what_it_needs_and_no_board_is_overloaded():
-    cars = car_park(24)
-    office_w = [18_000.0 + 2_000.0 * (slot % 3) for slot in range(10)]
+    cars = car_park(14)
+    office_w = [12_000.0 + 2_000.0 * (slot % 3) for slot in range(10)]
     target_w = 1.1 * least_peak_w(cars, office_w)
     day = play(cars, office_w, target_w)
     assert day.peak_w <= 1.005 * target_w
