@@ -6,7 +6,7 @@ out of a device's own interval, until every group holds; the highest rung is fit
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, sumprod
 
 from gateway.config import GridTable
 from gateway.control.balance import Balance
@@ -59,7 +59,7 @@ class GroupLimit:
 
     def sum_w(self, powers_w: Mapping[DeviceId, float]) -> float:
         """Return what the group comes to."""
-        return sum(weight * powers_w[d] for d, weight in self.weights.items() if d in powers_w)
+        return sumprod(self.weights.values(), [powers_w.get(d, 0.0) for d in self.weights])
 
     def excess_w(self, powers_w: Mapping[DeviceId, float]) -> float:
         """Return how far the group is outside its interval, a magnitude."""
