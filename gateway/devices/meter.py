@@ -190,9 +190,9 @@ def oriented(sample: MeterSample, *, invert: bool, generation_positive: bool) ->
     return replace(sample, power_w=-sample.power_w, phase_power_w=(-first, -second, -third))
 
 
-def implausible(sample: MeterSample) -> str:
+def implausible(sample: MeterSample, most_w: float = POWER_MAX_W) -> str:
     """Say what in a sample cannot be true; empty when nothing is wrong."""
-    if abs(sample.power_w) > POWER_MAX_W:
+    if abs(sample.power_w) > most_w:
         return f"power of {sample.power_w:.0f} W"
     for voltage_v in sample.phase_voltage_v:
         if not 0 <= voltage_v <= VOLTAGE_MAX_V:
@@ -272,7 +272,8 @@ class PolledMeter(ABC):
             return
         options = self._options
         sample = oriented(sample, invert=options.invert, generation_positive=options.generation_positive)
-        problem = implausible(sample) or self._frozen(raw, sample)
+        most_w = math.inf if options.role is MeterRole.GRID else POWER_MAX_W  # whose fuse control knows
+        problem = implausible(sample, most_w) or self._frozen(raw, sample)
         self._judge(sink, problem)
         if not problem:
             sink.sample(sample)

@@ -151,10 +151,12 @@ class QuasarPanel:
         self._soc = SocReading()
         self._rated = Interval(0.0, 0.0)
         self._control: tuple[float, bool, bool] = (float("-inf"), False, False)
-        self._kept_w = 0
+        self._kept_w: int | None = None
+        self._foreign_w: int | None = None
 
     async def begin(self) -> Found:
         """End a standing order, whoever gave it and be it by current; then read the nameplate."""
+        self._kept_w = self._foreign_w = None
         left_w = signed(await self._word(POWER_W))
         remote = await self._word(CONTROL) == REMOTE
         if left_w and remote:
@@ -190,13 +192,14 @@ class QuasarPanel:
         state = State(words[_STATE])
         meaning = MEANINGS[state]
         live = meaning.state is EvseState.READY
+        kept_w, self._foreign_w = self._foreign_w or self._kept_w or 0, None
         return Look(
             at=monotonic(),
             state=meaning.state,
             power_w=float(power_w),
             charge_max_w=self._rated.max_w if live else 0.0,
             discharge_max_w=-self._rated.min_w if live else 0.0,
-            kept_w=float(self._kept_w),
+            kept_w=float(kept_w),
             least_charge_w=LEAST_W,
             least_discharge_w=LEAST_W,
             ours=ours,
@@ -212,6 +215,7 @@ class QuasarPanel:
     async def take(self) -> None:
         """Take control at 0 W, let nothing start by itself, count in watts, arm the lease."""
         await self._keep(CONTROL, REMOTE)
+        self._kept_w = None
         await self.order(0.0)
         await self._keep(AUTO_START, 0)
         await self._keep(SETPOINT_TYPE, BY_POWER)
@@ -224,12 +228,18 @@ class QuasarPanel:
         await self._bus.write_register(ACTION, START)
 
     async def order(self, power_w: float) -> None:
-        """Write the set-point when it is not the one that stands; an end that it refuses is said by a stop as well."""
-        wanted = round(power_w)
-        if signed(await self._word(POWER_W)) != wanted:
+        """Write the set-point when it is not the one that stands; an end that it refuses is said by a stop as well.
+
+        What somebody else left there meanwhile is told by the next look, for it no longer stands then.
+        """
+        wanted, stands = round(power_w), signed(await self._word(POWER_W))
+        if self._kept_w is not None and stands not in {self._kept_w, 0}:
+            self._foreign_w = stands
+        if stands != wanted:
             try:
                 await self._put(POWER_W, wanted & 0xFFFF)
             except Refused:
+                self._kept_w = None
                 if not wanted:
                     await self._bus.write_register(ACTION, STOP)
                 raise

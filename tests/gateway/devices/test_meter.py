@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -275,3 +276,9 @@ def test_an_impossible_table_is_refused_in_one_line_that_says_where(change):
 
 def test_options_default_to_the_pace_of_control():
     assert Options(name="Grid", role=MeterRole.GRID, host="h").poll_s == 0.2
+
+
+def test_how_much_a_grid_meter_may_show_is_left_to_control_that_knows_the_fuse():
+    huge = replace(GOOD, power_w=9e6, phase_power_w=(3e6,) * 3, phase_current_a=(13_000.0,) * 3)
+    assert implausible(huge) == "power of 9000000 W"
+    assert implausible(huge, inf) == ""

@@ -437,6 +437,16 @@ async def test_a_foreign_write_is_undone_once_and_the_second_within_a_minute_mea
 
 
 @on_paper("quasar")
+async def test_a_foreign_write_that_an_order_of_ours_replaced_is_told_once_by_the_next_look(house):
+    await house.flow(2000.0)
+    await asyncio.sleep(20)
+    ordered, panel = house.kept(POWER), house.device._panel
+    house.unit.write_registers(POWER, word(1000))
+    await panel.order(ordered)
+    assert [(await panel.look(0.0)).kept_w for _ in range(2)] == [1000.0, ordered]
+
+
+@on_paper("quasar")
 async def test_foreign_writes_an_hour_apart_are_only_undone(house):
     await house.flow(2000.0)
     await asyncio.sleep(20)
