@@ -21,6 +21,7 @@ from .start import EXPECTED, Demo, started
 from .utility import Utility
 
 NEAR_ZERO_W = 100.0
+LEAST_SHARE_W = 300.0
 LOUD = ("WARNING", "ERROR", "CRITICAL")
 UNTESTED = "We found a custom integration"
 """Home Assistant says this of every custom integration."""
@@ -98,17 +99,16 @@ async def vehicle_to_home(bench: Bench) -> None:
     await bench.demo.control_port.do("set_load", w=4000)
     await asyncio.sleep(0.5)
     after = await bench.until_true("grid near zero", lambda t: abs(t["house"]["grid_w"]) < NEAR_ZERO_W, 30)
+    # A battery that is quicker than the car carries a step alone, and the car its share of what lasts for a minute.
+    await bench.until_true("the car gives", lambda t: t["converter"]["ac_w"] < -LEAST_SHARE_W, 90)
     await asyncio.sleep(2)
     truth = await bench.truth()
-    car_w, battery_w = -truth["converter"]["ac_w"], -truth["battery"]["power_w"]
     bench.note(
         v2h_settled_s=settled,
         load_step_settled_s=after,
-        v2h_car_w=round(car_w),
-        v2h_battery_w=round(battery_w),
+        v2h_car_w=-round(truth["converter"]["ac_w"]),
+        v2h_battery_w=-round(truth["battery"]["power_w"]),
     )
-    if car_w < 300:
-        raise DemoError(f"the car gives only {car_w:.0f} W to a house that draws 4000 W")
 
 
 async def grid_near_zero(bench: Bench) -> None:

@@ -73,7 +73,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     pictures = folder / "pictures"
     with demo("--check", "--seconds", 5, "--screenshots", pictures, "--state", folder / "state") as process:
         try:
-            output, _ = process.communicate(timeout=240)
+            output, _ = process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=60)
