@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from gateway.config import BackupTable, CircuitTable, ControlTables
 from gateway.control.circuits import expanded
 from gateway.control.dispatch import dispatch
 from gateway.control.envelope import admit
+from gateway.control.loop import Loop
 from gateway.control.memory import Memory, advance, recalled
 from gateway.control.site_limits import FUSE_MARGIN
 from gateway.faults import FaultCode
@@ -28,7 +30,9 @@ from gateway.model import (
     Request,
     RequestMode,
     WindowKind,
+    Wishes,
 )
+from gateway.state import SiteState
 from tests.gateway.control.conftest import GRID, UTC_NOW, House
 
 TABLE = BackupTable(continuous_w=5000.0, reconnect_s=30.0, shed_order=("boiler", "pump"))
@@ -420,3 +424,17 @@ def test_a_car_follows_the_sun_also_where_its_charger_tells_no_current(home):
         home.carried_w = -2500.0 + home.house.car_w
         powers_w.append(home.tick().power_w("garage"))
     assert all(p == pytest.approx(2350.0, abs=20.0) for p in powers_w[2:])
+
+
+@pytest.mark.parametrize("control_on", [False, True])
+def test_while_it_observes_a_lost_grid_moves_neither_battery_nor_car_nor_load(home, control_on):
+    told = home.lose().run(2).snapshot
+    state, orders = SiteState(told.devices.values(), lambda: told.utc), []
+    state.wishes = Wishes(OwnerSettings(control_on=control_on, storm_until=told.utc + timedelta(days=1)))
+    for slot, sample in {**told.meters, **told.storages, **told.evses, **told.loads}.items():
+        state.slot(slot).sample(sample)
+    relay = SimpleNamespace(apply=orders.append)
+    loop = Loop(state, TABLES, dict.fromkeys(told.devices, relay), monotonic=lambda: told.at)
+    loop.tick(told.at)
+    assert state.control.backup.phase is BackupPhase.ISLANDED
+    assert bool(orders) == control_on
