@@ -48,14 +48,21 @@ def reservoir_of(snapshot: Snapshot, device: DeviceId, ends_at: datetime) -> Res
     settings = snapshot.wishes.owner.of(device)
     stored_wh = capacity_wh * soc / 100
     floor_wh = capacity_wh * max(low, settings.floor_soc_pct + MARGIN_PCT) / 100
-    for need in snapshot.wishes.needs:
-        if need.device == device:
-            # What the time between the window's end and the departure cannot bring must be in the car already.
-            hours = max(0.0, (need.departs_at - ends_at).total_seconds() / 3600)
-            power_w = sample.charge_max_w if sample else 0.0
-            late_wh = need.energy_wh - EFFICIENCY * hours * power_w
-            floor_wh = max(floor_wh, stored_wh + late_wh if late_wh > 0 else floor_wh)
+    if (still := _still_needed(snapshot, device)) is not None:
+        # What the time between the window's end and the departure cannot bring must be in the car already.
+        need_wh, departs_at = still
+        hours = max(0.0, (departs_at - ends_at).total_seconds() / 3600)
+        late_wh = EFFICIENCY * (need_wh - hours * (sample.charge_max_w if sample else 0.0))
+        floor_wh = max(floor_wh, stored_wh + late_wh)
     return Reservoir(stored_wh, floor_wh, capacity_wh * high / 100, capacity_wh)
+
+
+def _still_needed(snapshot: Snapshot, device: DeviceId) -> tuple[float, datetime] | None:
+    """Return the AC energy that a car still has to take, and when it leaves."""
+    if (urgency := snapshot.control.urgencies.get(device)) is not None:
+        return urgency.need_wh, urgency.departs_at
+    told = (n for n in snapshot.wishes.needs if n.device == device and snapshot.utc < n.departs_at)
+    return next(((n.energy_wh, n.departs_at) for n in told), None)
 
 
 def _charge(

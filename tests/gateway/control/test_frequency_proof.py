@@ -123,6 +123,25 @@ def test_what_the_driver_needs_and_cannot_be_charged_after_the_window_is_not_sol
     assert after(r).phase is ReservePhase.ARMED
 
 
+def test_what_a_daily_departure_needs_soon_after_the_window_is_not_sold_either():
+    leaves = time(START.hour + 4, 20)
+    empty = site(fast_charger(soc_pct=45.0), reserves=sold(), settings=floor(20.0, departure=leaves))
+    assert after(empty).refusals == (Refusal.RESERVOIR,)
+    filled = site(fast_charger(soc_pct=78.0), reserves=sold(), settings=floor(20.0, departure=leaves))
+    assert after(filled).phase is ReservePhase.ARMED
+
+
+def test_a_driver_who_was_served_in_part_needs_only_the_rest():
+    need = Need("garage", 8_000.0, START + timedelta(hours=4, minutes=30))
+    later, coarse = sold(begins_s=3600.0, hours=3.0), {"step_s": 1.0, "tick_s": 1.0}
+    r = site(fast_charger(soc_pct=40.0), reserves=later, settings=floor(20.0), **coarse)
+    r.state.wishes = replace(r.state.wishes, needs=(need,))
+    assert after(r).refusals == (Refusal.RESERVOIR,)
+    now = Request("r", "garage", RequestMode.CHARGE, START + timedelta(hours=1), power_w=10_000.0)
+    r.state.wishes = replace(r.state.wishes, requests=(now,))
+    assert after(r, 3650.0).phase is ReservePhase.ARMED
+
+
 @pytest.mark.parametrize(
     ("owner", "refusal"),
     [
