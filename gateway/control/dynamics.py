@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from gateway.model import DeviceId, DeviceKind, Dynamics, EvseSample, Snapshot, StorageSample
+from gateway.control.balance import STANDBY_W
+from gateway.model import DeviceId, DeviceInfo, DeviceKind, Dynamics, EvseSample, Snapshot, StorageSample
 
 DEFAULTS = {DeviceKind.STORAGE: Dynamics(0.5, 3000.0), DeviceKind.EVSE: Dynamics(2.5, 2000.0)}
 """An unknown charger is taken for a slow one: beside a battery it is then sent seldom, rests, and can be learned."""
@@ -71,7 +72,16 @@ def recalled(dynamics: Mapping[DeviceId, Dynamics]) -> Movements:
 
 def of(snapshot: Snapshot, device: DeviceId) -> Dynamics:
     """Return how a device follows its setpoint, the default of its kind until that is measured."""
-    return snapshot.control.dynamics.get(device) or DEFAULTS[snapshot.devices[device].kind]
+    return snapshot.control.dynamics.get(device) or _expected(snapshot.devices[device])
+
+
+def _expected(info: DeviceInfo) -> Dynamics:
+    known_s = info.dead_time_s
+    return (
+        DEFAULTS[info.kind]
+        if known_s is None
+        else Dynamics(known_s, DEFAULTS[DeviceKind.STORAGE].ramp_w_per_s)
+    )
 
 
 def follow(previous: Movements, snapshot: Snapshot) -> Movements:
@@ -95,9 +105,12 @@ def follow(previous: Movements, snapshot: Snapshot) -> Movements:
             if track.measured is not None and track.measured is not before.measured:
                 dynamics[device] = track.measured
         tracks[device] = track
-        # Where nothing was measured, where it is now is a better guess than where it should be.
-        at = snapshot.at + AHEAD_S
-        arriving[device] = _arriving_w(track, track.measured, at) if track.measured else sample.power_w
+        if decided.power_w == 0.0 and abs(sample.power_w) <= STANDBY_W:
+            arriving[device] = 0.0  # what it draws for itself is the house's
+        elif track.measured:
+            arriving[device] = _arriving_w(track, track.measured, snapshot.at + AHEAD_S)
+        else:  # where it is now is a better guess than where it should be
+            arriving[device] = sample.power_w
     return Movements(tracks, dynamics, arriving)
 
 

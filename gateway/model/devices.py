@@ -98,6 +98,8 @@ class DeviceInfo:
     """Of an EVSE: between 0 and this it cannot charge (6 A where IEC 61851 rules)."""
     lag_s: float = 0.0
     """Of a meter: how old what it shows is when it is read, as declared; the poll itself not counted."""
+    dead_time_s: float | None = None
+    """Of what takes setpoints: how long it is known to let one wait; None where only its own steps will tell."""
     frequency: FrequencyProfile | None = None
     """Of a meter whose frequency was proven."""
     islands: bool = False

@@ -63,6 +63,8 @@ ANSWER_S, RECONNECT_S = 0.4, 0.2
 RENEW_LEASE_S = CONVERTER_LEASE_S / 4
 FEED_WATCHDOG_S = PILOT_WATCHDOG_S / 5
 RELEASE_S, LET_GO_S = 4.5, 0.4
+DEAD_TIME_S = 0.3
+"""From a setpoint to the current: the next status frame, and the converter that this driver commands itself."""
 
 
 class ChademoEvse:
@@ -79,6 +81,7 @@ class ChademoEvse:
             driver=driver,
             phases=options.phases,
             rated=Interval(-(options.max_discharge_w or 0.0), options.max_charge_w or 0.0),
+            dead_time_s=DEAD_TIME_S,
         )
         self._options = options
         self._charger = Charger()
