@@ -2,7 +2,7 @@
 
 A meter that is mounted the wrong way round turns the control into positive feedback. So each move of known powers
 (devices, PV) is compared with what the meter shows of it, at every lag that it may have beside its declared one. A meter that
-moves against us at all of them is doubted: it is taken for silent, so the devices go to safe, and that very move is the
+moves with us at none of them and against us at one is doubted: it is taken for silent, so the devices go to safe, and that very move is the
 proof. Only then it is disbelieved, with a fault.
 
     BELIEVED → DOUBTED → BELIEVED        it followed the move after all, or nothing can be told
@@ -27,10 +27,10 @@ type Readings = tuple[tuple[float, float], ...]
 STEP_S = 0.2
 LAGS_S = (-0.75, -0.25, 0.25, 0.75, 1.25)
 """Beside the declared lag. Below zero where devices are heard later than the meter."""
-WINDOW_S, FADING_S = 1.0, 3.0
+WINDOW_S, FADING_S = 1.0, 1.5
 """A move is what happened within a window, so that it does not matter when in it a device was asked."""
 ENOUGH_W2 = 300.0**2
-AGAINST, WITH, TIMES = -0.3, 0.5, 5.0
+AGAINST, UNSEEN, WITH, TIMES = -0.4, 0.3, 0.5, 5.0
 FLIPPED = (-2.0, -0.5)
 """The gain of a meter that was turned round; what lies beyond is the house's own doing."""
 PROBE_W, STILL_W, STILL = 300.0, 50.0, 0.15
@@ -66,11 +66,15 @@ class Evidence:
             tuple(s * fade + weight * u * u for s, u in zip(self.moved, moves_w, strict=True)),
         )
 
-    def gain(self) -> float | None:
-        """How much of the known moves the meter showed at best: 1 where all is well; None when too little moved."""
-        if self.moved[len(LAGS_S) // 2] < ENOUGH_W2:
+    def gains(self) -> tuple[float, float] | None:
+        """How much of the known moves the meter showed at worst and at best: 1 where all is well.
+
+        None until enough has moved for each lag.
+        """
+        if min(self.moved) < ENOUGH_W2:
             return None
-        return max(t / s for t, s in zip(self.together, self.moved, strict=True) if s >= ENOUGH_W2)
+        gains = [t / s for t, s in zip(self.together, self.moved, strict=True)]
+        return min(gains), max(gains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +244,11 @@ def _last(readings: Readings, at: float) -> tuple[float, float] | None:
 
 
 def _compared(watch: Watch) -> Watch:
-    """Doubt a meter that moved against us in two readings; believe one again that moved with us."""
-    gain = watch.evidence.gain()
+    """Doubt a meter that was against us in two readings; believe one again that moved with us."""
+    worst, best = watch.evidence.gains() or (0.0, 0.0)
     if watch.trust is Trust.DISBELIEVED:
-        follows = watch.code is not FaultCode.METER_FROZEN and gain is not None and WITH <= gain <= TIMES
-        return _trusted(watch) if follows else watch
-    against = gain is not None and gain < AGAINST
+        return _trusted(watch) if watch.code is not FaultCode.METER_FROZEN and best >= WITH else watch
+    against = worst <= AGAINST and best <= UNSEEN
     if not (watch.believed and against and watch.against):
         return replace(watch, against=against)
     return replace(watch, trust=Trust.DOUBTED, against=False, probe=None)

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,8 @@ from gateway.model import (
     MeterRole,
     MeterSample,
     OwnerSettings,
+    Request,
+    RequestMode,
     Snapshot,
     StorageSample,
     StorageState,
@@ -81,6 +83,22 @@ def test_a_meter_turned_round_is_found_before_a_limit_is_broken_for_long(period_
     rehearsal.meter.factor = -1.0
     assert FaultCode.METER_SIGN_FLIPPED in lies_told(rehearsal, 60.0)
     assert breached_s(rehearsal, 60.0) <= 6.0
+
+
+@pytest.mark.parametrize("moved_before_s", [4.0, 7.0, 20.0])
+def test_a_meter_turned_round_is_found_though_all_devices_are_at_their_limits_a_second_later(moved_before_s):
+    rehearsal = site(1, MeterModel())
+    later = rehearsal.utc + timedelta(hours=2)
+    wish = Request("r", "garage", RequestMode.DISCHARGE, later, power_w=6000.0)
+    rehearsal.state.wishes = replace(rehearsal.state.wishes, requests=(wish,))
+    rehearsal.load = lambda second: 8000.0
+    rehearsal.meter.silent = True
+    rehearsal.run(6.0)
+    rehearsal.meter.silent = False
+    rehearsal.run(moved_before_s)
+    since, rehearsal.load, rehearsal.meter.factor = rehearsal.second, lambda second: 6500.0, -1.0
+    assert FaultCode.METER_SIGN_FLIPPED in lies_told(rehearsal, 30.0)
+    assert breached_s(rehearsal, since) <= 6.0
 
 
 def test_a_meter_that_was_turned_back_is_believed_again_once():
