@@ -27,7 +27,9 @@ or one of its totals falls.
 *Safe* is, for a grid meter that is silent or lies: no discharge, and at most 1.5 kW drawn; for a charger or an inverter: it is
 off; for disk, clock, plan and a second master it is no event for the house: the time is until the fault is told. A meter that
 was turned round is found by the moves of our own devices, so the time is that until it is told; the limits hold meanwhile. A
-dash: nobody can notice, as nothing is asked of the device in that mode. Both changes to and from summer time are proven by
+dash: nobody can notice, as nothing is asked of the device in that mode, or its power follows the frequency and not the meter;
+only the limits count then. While the fast path is dead nobody switches anything on: nobody would answer, and a charger keeps what
+was ordered until its own lease ends. *FCR armed*: the battery has sold 3 kW and answers a grid at 49.92 Hz. Both changes to and from summer time are proven by
 `tests/gateway/test_clock.py`: the gateway counts in UTC, so they are no event.
 """
 

@@ -1,4 +1,4 @@
-"""What may befall a site, and in which of its modes: the two tables of the fault matrix."""
+"""What may befall a site, and how it is told: the table of mishaps of the fault matrix."""
 
 import asyncio
 import contextlib
@@ -6,37 +6,27 @@ import os
 import resource
 import signal
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.faults import FaultCode
+from tests.gateway.scenarios.mode_table import STILL_W, Deed, Physics, car_off, nothing, powers
 from tests.gateway.scenarios.scene import Scene
 
-type Physics = dict[str, Any]
-type Deed = Callable[[Scene], Awaitable[object]]
-
 ISLAND = frozenset({"islanded"})
+CAR_AT_REST = frozenset({"idle", "FCR armed"})
 BLIND_W = 1500.0
-STILL_W = 100.0
 POWER_REGISTER, FOREIGN_W = 260, 2000
 
 
 # ── what is safe ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def powers(physics: Physics) -> tuple[float, float]:
-    return physics["charger"]["ac_w"], physics["battery"]["power_w"]
-
-
 def blind(physics: Physics) -> bool:
     """What a site may do that does not see its grid."""
     car_w, battery_w = powers(physics)
     return min(car_w, battery_w) >= -STILL_W and car_w + battery_w <= BLIND_W
-
-
-def car_off(physics: Physics) -> bool:
-    return abs(powers(physics)[0]) < STILL_W
 
 
 def battery_off(physics: Physics) -> bool:
@@ -46,67 +36,6 @@ def battery_off(physics: Physics) -> bool:
 def as_before(_: Physics) -> bool:
     """It is no event for the house: only the limits count."""
     return True
-
-
-# ── modes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Mode:
-    """``enter`` leads there, ``wish`` is what the owner asks for, ``holds`` tells from physics that it is so."""
-
-    name: str
-    load_w: float
-    enter: Deed
-    wish: Deed
-    holds: Callable[[Physics], bool]
-    options: tuple[str, ...] = ()
-    stir_w: float = 800.0
-    """Somebody switches something on or off: in a house that stands still no meter is found out, and none does harm."""
-
-
-async def settle(scene: Scene, **more: Any) -> None:
-    """Turn control on, with nothing that the sun or the plan would add."""
-    await scene.ask("set_pv", w=0.0)
-    garage = {"floor_soc_pct": 20.0, "target_soc_pct": 50.0, "departure": "07:00:00", **more}
-    await scene.control(devices={"garage": garage, "battery": {"floor_soc_pct": 10.0, **more}})
-
-
-async def hold_back(scene: Scene) -> None:
-    """Nothing may be discharged, so that nothing happens at all."""
-    await settle(scene, discharge_allowed=False)
-
-
-async def nothing(_: Scene) -> None:
-    """It needs no deed."""
-
-
-def request(mode: str) -> Deed:
-    """What the owner asks of the car."""
-    return lambda scene: scene.owner.ask("POST", "devices/garage/request", {"mode": mode, "power_w": 6000.0})
-
-
-async def lose_grid(scene: Scene) -> None:
-    """The inverter carries the house alone, and the car is held off."""
-    await settle(scene)
-    await scene.ask("grid_lost")
-
-
-MODES = (
-    Mode("idle", 400.0, hold_back, nothing, lambda p: max(map(abs, powers(p))) < STILL_W),
-    Mode("charging", 1000.0, settle, request("charge_now"), lambda p: powers(p)[0] > 3500.0),
-    Mode(
-        "discharging",
-        8000.0,
-        settle,
-        request("discharge_now"),
-        lambda p: powers(p)[0] < -3500.0 and powers(p)[1] < -500.0,
-        stir_w=-1500.0,
-    ),
-    Mode(
-        "islanded", 800.0, lose_grid, nothing, lambda p: p["mains"]["carried"] and car_off(p), ("--backup",)
-    ),
-)
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,7 +139,7 @@ class Mishap:
 
     ``safe`` is reached ``within_s``; the mode is back ``back_s`` after it healed. ``quiet_in``: modes in which nobody
     can notice, as nothing is asked of the device. ``@charger`` in a pattern is its address. ``spoils_wish``: the owner has
-    to wish anew what the mode is about.
+    to wish anew what the mode is about. ``stirred``: somebody switches something meanwhile.
     """
 
     name: str
@@ -220,10 +149,11 @@ class Mishap:
     lost: str
     back: str
     codes: frozenset[str] = frozenset()
-    within_s: float = 20.0
-    back_s: float = 60.0
+    within_s: float = 30.0
+    back_s: float = 90.0
     quiet_in: frozenset[str] = field(default_factory=frozenset)
     spoils_wish: bool = False
+    stirred: bool = True
 
     @property
     def of_charger(self) -> bool:
@@ -260,9 +190,9 @@ MISHAPS = (
         r"meter_sign_flipped: ",
         r"meter_sign_flipped is over",
         frozenset({FaultCode.METER_SIGN_FLIPPED}),
-        within_s=40.0,
-        back_s=90.0,
-        quiet_in=ISLAND,
+        within_s=60.0,
+        back_s=120.0,
+        quiet_in=ISLAND | {"FCR armed"},
     ),
     Mishap(
         "grid meter ×1000",
@@ -314,7 +244,7 @@ MISHAPS = (
         r"garage: device_refused is over",
         frozenset({FaultCode.DEVICE_REFUSED}),
         within_s=60.0,
-        quiet_in=frozenset({"idle"}) | ISLAND,
+        quiet_in=CAR_AT_REST | ISLAND,
         spoils_wish=True,
     ),
     Mishap(
@@ -361,7 +291,9 @@ MISHAPS = (
         car_off,
         r"fastpath ended with -9",
         r"joined the fast path",
-        back_s=90.0,
+        within_s=60.0,
+        back_s=120.0,
+        stirred=False,
     ),
     Mishap(
         "clock −2 h",
