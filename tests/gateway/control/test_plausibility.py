@@ -30,7 +30,7 @@ from gateway.rehearsal import MeterModel, Plant, Rehearsal
 
 GRID = GridTable(main_fuse_a=25.0, import_limit_w=9000.0, export_limit_w=4000.0)
 LYING = (FaultCode.METER_SIGN_FLIPPED, FaultCode.METER_IMPLAUSIBLE, FaultCode.METER_FROZEN)
-STEP_S = 0.05
+STEP_S = 0.1
 
 
 def household(seed, seconds=400.0):
