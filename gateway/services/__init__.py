@@ -114,6 +114,7 @@ class Services:
                     tasks.create_task(self._hear(end))
             except* Unreachable, Malformed:
                 LOGGER.warning("the fast path is gone")
+                lost = True
             finally:
                 end.close()
             await asyncio.sleep(RECONNECT_S)

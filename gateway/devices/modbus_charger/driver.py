@@ -211,10 +211,8 @@ class ModbusCharger:
                 raise
             return
         now, self._look = monotonic(), look
-        before, standing = self._standing, seen(now, look, self._standing, self._make)
+        standing = seen(now, look, self._standing, self._make)
         self._stand(standing)
-        if standing.yielded and standing.yielded != before.yielded:
-            LOGGER.warning("%s: leaving the charger to others: %s", self.info.id, standing.yielded)
         self._following = self._following.after(now, differs=differs(now, look, standing, self._make))
         sink.sample(report.sample(now, look, standing, self._make, self.info.rated))
         passing = now < self._passing_until
