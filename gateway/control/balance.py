@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from gateway.control import expectation
 from gateway.control.expectation import Expectation
 from gateway.control.known_power import NOTHING, Known, Powers
+from gateway.faults import FaultCode
 from gateway.model import (
     ZERO,
     DeviceId,
@@ -27,6 +28,7 @@ from gateway.model import (
 MOTION_S = 0.4
 """How far the instants of two samples may be apart: poll periods and the devices' own refresh."""
 STANDBY_W = 150.0
+DEAF = frozenset({FaultCode.DEVICE_UNREACHABLE, FaultCode.DEVICE_REFUSED})
 STILL_W = 10.0
 """Movement that is noise."""
 ACTING_S = 0.5
@@ -174,14 +176,15 @@ def _lately(
 
 def _devices(snapshot: Snapshot) -> Iterator[Told]:
     infos, decisions = snapshot.devices, snapshot.decisions
+    deaf = {f.device for f in snapshot.faults if f.code in DEAF}
     samples: tuple[tuple[DeviceId, StorageSample | EvseSample | None], ...]
     samples = (*snapshot.storages.items(), *snapshot.evses.items())
     for device, sample in samples:
         if sample is None:
             continue
         power_w, decided = sample.power_w, decisions.get(device)
-        if decided is not None and decided.power_w == 0.0 and abs(power_w) <= STANDBY_W:
-            # At 0 W it still draws for itself, as any load of the house: the others carry it.
+        if decided is not None and decided.power_w == 0.0 and (abs(power_w) <= STANDBY_W or device in deaf):
+            # At 0 W it still draws for itself, or does not hear of it: as any load of the house, the others carry it.
             power_w = 0.0
         yield device, sample.at, power_w, infos[device].phases
 
