@@ -13,7 +13,7 @@ from gateway.control.balance import Balance
 from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
-from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct
+from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct, speaking
 from gateway.control.minimums import fit_kept
 from gateway.control.separation import separated
 from gateway.control.sharing import share
@@ -54,9 +54,9 @@ def dispatch(
     """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
     found: dict[FaultCode, str] = {}
     bids: dict[DeviceId, Bid] = {}
-    heard = said(snapshot)
+    heard, rungs = said(snapshot), speaking(snapshot)
     for device in (*snapshot.storages, *snapshot.evses):
-        bids[device], failure = climb(snapshot, device, heard=heard.get(device, NOTHING))
+        bids[device], failure = climb(snapshot, device, rungs, heard.get(device, NOTHING))
         if failure:
             found[FaultCode.RULE_FAILED] = failure
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))

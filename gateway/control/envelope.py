@@ -70,7 +70,9 @@ def _hard_interval(device: DeviceId, snapshot: Snapshot) -> tuple[Interval, str]
     rated = snapshot.devices[device].rated
     if rated.max_w > rated.min_w:
         low, high = max(low, rated.min_w), min(high, rated.max_w)
-    unproven = any(f.device == device and f.code == FaultCode.FAIL_SAFE_UNPROVEN for f in snapshot.faults)
+    unproven = bool(snapshot.faults) and any(
+        f.device == device and f.code == FaultCode.FAIL_SAFE_UNPROVEN for f in snapshot.faults
+    )
     if not low <= high:
         return Interval(0.0, 0.0), "device_limit"
     blind = snapshot.grid() is None and not _islanded(snapshot)

@@ -3,7 +3,7 @@
 A wish of a higher rung is never replaced by a lower one; an interval only ever shrinks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.control.backup import binds, carried, without_grid
@@ -295,6 +295,26 @@ RUNGS: tuple[Callable[[Bid, Snapshot], Bid], ...] = (
 )
 """Highest first. The site's own limits rank between ``owner_stop`` and ``without_grid``; dispatch fits them at the end, so
 that they stand, but inside these intervals, so that no call can take a device below the owner's floor."""
+
+
+_MUTE: Mapping[Callable[[Bid, Snapshot], Bid], Callable[[Snapshot], bool]] = {
+    faults: lambda s: not s.faults,
+    owner_stop: lambda s: not s.wishes.owner.stopped and not s.wishes.requests,
+    export_lockout: lambda s: s.control.excursions.locked_until is None,
+    without_grid: lambda s: not s.control.backup.bounds,
+    frequency: lambda s: not s.control.reserve.asked_w and not s.control.reserve.held,
+    shed: lambda s: not s.wishes.windows,
+    owner_request: lambda s: not s.wishes.requests,
+    pressing: lambda s: not s.control.urgencies,
+    plan_slot: lambda s: s.wishes.plan is None,
+    departing: lambda s: not s.control.urgencies,
+}
+"""When a rung has nothing to say to any device at all: hundreds of them need not ask it then."""
+
+
+def speaking(snapshot: Snapshot) -> tuple[Callable[[Bid, Snapshot], Bid], ...]:
+    """Return the rungs that may have something to say now, highest first."""
+    return tuple(rung for rung in RUNGS if rung not in _MUTE or not _MUTE[rung](snapshot))
 
 
 def climb(

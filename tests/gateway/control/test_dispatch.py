@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.config import ControlTables
 from gateway.control.balance import House, follow
 from gateway.control.dispatch import dispatch
-from gateway.control.ladder import RUNGS, climb
+from gateway.control.ladder import RUNGS, climb, speaking
 from gateway.control.site_limits import fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -355,6 +355,14 @@ def test_no_device_leaves_its_interval_and_no_floor_is_broken_for_any_site(house
     if "grid" in site.stale:
         assert sum(d.power_w for d in decided.values()) <= site.grid.blind_draw_w + 1e-6
         assert all(d.power_w >= -1e-6 for d in decided.values())
+
+
+@anything
+@given(arguments=houses())
+def test_a_rung_that_is_not_asked_had_nothing_to_say(house, arguments):
+    snapshot = house(**arguments).snapshot()
+    for device in (*snapshot.storages, *snapshot.evses):
+        assert climb(snapshot, device, speaking(snapshot)) == climb(snapshot, device)
 
 
 @anything
