@@ -25,8 +25,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 QUIET_S = 120.0
 STOP_TIMEOUT_S = 12.0
-HUNG_S = 20.0
-"""Longer than any start and any hand-over from a predecessor; every device has let go by itself long before."""
+HUNG_S, FIRST_TICK_S = 20.0, 60.0
+"""Every device has let go by itself long before; a start, on a busy machine, may wait for a predecessor to hand over."""
 HUNG_LOOK_S = 1.0
 CONFIG_EXIT = 2
 """Exit status of a child whose site.toml cannot be run; the fast path is then not started again."""
@@ -95,14 +95,14 @@ async def _run_once(child: Child, stop: asyncio.Event) -> int | None:
 
 
 async def _hangs(heartbeat: Path, process: asyncio.subprocess.Process) -> None:
-    """Kill a process whose heartbeat has stood still for ``HUNG_S``; the wall clock has no say in it."""
-    seen, changed_at = -1, time.monotonic()
+    """Kill a process whose heartbeat has stood still for too long; the wall clock has no say in it."""
+    seen, changed_at, patience_s = _last_beat(heartbeat), time.monotonic(), FIRST_TICK_S
     while True:
         await asyncio.sleep(HUNG_LOOK_S)
         if (beat := _last_beat(heartbeat)) != seen:
-            seen, changed_at = beat, time.monotonic()
-        if time.monotonic() - changed_at > HUNG_S:
-            LOGGER.error("pid %d hangs: no tick for %.0f s", process.pid, HUNG_S)
+            seen, changed_at, patience_s = beat, time.monotonic(), HUNG_S
+        if time.monotonic() - changed_at > patience_s:
+            LOGGER.error("pid %d hangs: no tick for %.0f s", process.pid, patience_s)
             process.kill()
             return
 

@@ -57,6 +57,7 @@ async def test_a_child_is_ended_by_sigterm_and_awaited(tmp_path):
 async def test_a_child_that_lives_but_no_longer_works_is_killed_and_started_again(tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor, "HUNG_S", 0.3)
+    monkeypatch.setattr(supervisor, "FIRST_TICK_S", 0.6)
     monkeypatch.setattr(supervisor, "HUNG_LOOK_S", 0.02)
     stop, count, beat = asyncio.Event(), tmp_path / "starts", tmp_path / "beat"
     stuck = replace(child(tmp_path, f"trap '' TERM; echo x >> {count}; exec sleep 60"), heartbeat=beat)
@@ -71,6 +72,7 @@ async def test_a_child_that_lives_but_no_longer_works_is_killed_and_started_agai
 
 async def test_a_child_whose_heart_beats_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "HUNG_S", 0.3)
+    monkeypatch.setattr(supervisor, "FIRST_TICK_S", 0.6)
     monkeypatch.setattr(supervisor, "HUNG_LOOK_S", 0.02)
     stop, count, beat = asyncio.Event(), tmp_path / "starts", tmp_path / "beat"
     script = f"echo x >> {count}; while :; do touch {beat}; sleep 0.05; done"
