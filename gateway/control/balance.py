@@ -1,7 +1,7 @@
 """Pure: what the site draws besides its DERs, per phase, from the newest grid sample.
 
 The grid sample and the device samples belong to different instants: a meter may be read seconds after what it shows was true
-(``DeviceInfo.lag_s``, or what quality.py found while the loop was hunting). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
+(``DeviceInfo.lag_s``, which quality.py corrects). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
 the devices have done since. The sun's part is taken from its own meter, which is often faster. While a device moves only
 half of what a new grid sample says is believed: with a whole step of the devices unseen,
 b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
@@ -87,13 +87,8 @@ class House:
         return self.lag_s + self.period_s / 2 + ACTING_S
 
 
-def follow(
-    previous: House,
-    snapshot: Snapshot,
-    arriving_w: Mapping[DeviceId, float] = NOWHERE,
-    found_lag_s: float | None = None,
-) -> House:
-    """Return the house after ``snapshot``; ``found_lag_s`` is what the meter's lag was seen to be, whatever it declares."""
+def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, float] = NOWHERE) -> House:
+    """Return the house after ``snapshot``."""
     known = previous.known.noted(snapshot.at, _devices(snapshot))
     sun = previous.sun.noted(snapshot.at, _sun(snapshot))
     house = House(
@@ -104,7 +99,7 @@ def follow(
         previous.period_s,
         known,
         sun,
-        found_lag_s if found_lag_s is not None else _declared_s(snapshot),
+        _declared_s(snapshot),
         previous.expectation,
         previous.recent,
     )

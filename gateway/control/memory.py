@@ -64,12 +64,12 @@ def to_remember(memory: Memory) -> Remembered:
 def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memory, Snapshot]:
     """Return the memory after ``told``, and the snapshot as control judges it."""
     cars = follow(memory.cars, told)
-    seen = replace(judged(told, cars), control=memory.status)
-    watch = plausibility.follow(memory.watch, seen, tables.grid)
-    seen = plausibility.believed(seen, watch)
+    raw = quality.corrected(replace(judged(told, cars), control=memory.status), memory.watched.lag_s)
+    watch = plausibility.follow(memory.watch, raw, tables.grid)
+    seen = plausibility.believed(raw, watch)
     moves = dynamics.follow(memory.moves, seen)
-    house = housed(memory.house, seen, moves.arriving_w, memory.watched.lag_s)
-    watched = quality.follow(memory.watched, seen, house)
+    house = housed(memory.house, seen, moves.arriving_w)
+    watched = quality.follow(memory.watched, raw, house)
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)
     needs = urgency.follow(memory.needs, seen, tables.time_zone)

@@ -12,7 +12,7 @@ from math import sqrt
 from gateway.control.balance import House
 from gateway.control.dynamics import of
 from gateway.control.target import target
-from gateway.model import ControlQuality, QualityVerdict, Reason, Rung, Snapshot
+from gateway.model import ControlQuality, MeterRole, QualityVerdict, Reason, Rung, Snapshot
 
 WINDOW_S = 300.0
 POINT_S = 1.0
@@ -29,6 +29,8 @@ OWN_SHARE = 0.35
 TURN_W = 100.0
 HUNTING_TURNS_PER_H = 40.0
 DELAYS_S = range(19)
+LEAST_TURNS, LATER_S = 2, 1.5
+"""So many turns of our own, nearly alone on the meter and so much later there than it declares, tell its lag."""
 LONG_S = 5.0
 LONG_SHARE = 0.5
 LAGGING_S = 2.5
@@ -49,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The window, and the verdict on it; ``lag_s`` is how late the meter was seen to be, while the loop was hunting."""
+    """The window, and the verdict on it; ``lag_s`` is how late the meter was seen to be, while we alone moved the grid."""
 
     points: tuple[Point, ...] = ()
     judged_at: float = 0.0
@@ -75,10 +77,23 @@ def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
     if snapshot.at < previous.judged_at + JUDGE_S:
         return replace(previous, points=points)
     quality = judged(points, house, snapshot)
-    if quality.verdict is not QualityVerdict.HUNTING:
-        return Watched(points, snapshot.at, quality, previous.lag_s)
-    # What was seen under another lag than the new one tells nothing of the new one.
-    return Watched(points[-1:], snapshot.at, quality, float(_foreign(points)[1]))
+    if (quality.rms_w or 0.0) > CLOSE_W and _turns(points) >= LEAST_TURNS:
+        foreign, delay_s = _foreign(points)
+        if foreign < OWN_SHARE and abs(delay_s - house.lag_s) >= LATER_S:
+            # What was seen under another lag than the new one tells nothing of the new one.
+            return Watched(points[-1:], snapshot.at, quality, float(delay_s))
+    return Watched(points, snapshot.at, quality, previous.lag_s)
+
+
+def corrected(snapshot: Snapshot, lag_s: float | None) -> Snapshot:
+    """Return the snapshot with the grid meter's lag as it was found, whatever the meter declares."""
+    if lag_s is None:
+        return snapshot
+    grid = next((d for d in snapshot.meters if snapshot.devices[d].role is MeterRole.GRID), None)
+    if grid is None:
+        return snapshot
+    devices = {**snapshot.devices, grid: replace(snapshot.devices[grid], lag_s=lag_s)}
+    return replace(snapshot, devices=devices)
 
 
 def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> ControlQuality:
