@@ -1,9 +1,9 @@
 """Pure: what the site draws besides its DERs, per phase, from the newest grid sample.
 
 The grid sample and the device samples belong to different instants: a meter may be read seconds after what it shows was true
-(``DeviceInfo.lag_s``, which quality.py corrects). So the devices' powers are taken at the instant that the sample means, and what is left is the house, whatever
-the devices have done since. The sun's part is taken from its own meter, which is often faster. While a device moves only
-half of what a new grid sample says is believed: with a whole step of the devices unseen,
+(``DeviceInfo.lag_s``, which quality.py corrects). So the devices' powers are taken at the instant that the sample means, and
+what is left is the house, whatever the devices have done since. The sun's part is taken from its own meter, which is often
+faster. While a device moves only half of what a new grid sample says is believed: with a whole step of the devices unseen,
 b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
 """
 
