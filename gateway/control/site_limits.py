@@ -146,7 +146,8 @@ def blind_limits(
     A utility's import limit cannot be measured then, so it is held by drawing nothing.
     """
     everyone = dict.fromkeys(devices, 1.0)
-    safe_w = min(grid.blind_draw_w, inf if grid.import_limit_w is None else grid.import_limit_w)
+    fuse_w = grid.main_fuse_a * grid.nominal_voltage_v * FUSE_MARGIN
+    safe_w = min(grid.blind_draw_w, fuse_w, inf if grid.import_limit_w is None else grid.import_limit_w)
     limits = [GroupLimit(Reason(Rung.GRID_CONNECTION, "grid_meter_stale"), everyone, Interval(0.0, safe_w))]
     limits += _imbalance_limits(grid, devices)
     for window in windows:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import ControlTables
+from gateway.config import ControlTables, GridTable
 from gateway.control.balance import House, follow
 from gateway.control.dispatch import dispatch
 from gateway.control.ladder import RUNGS, climb, speaking
@@ -212,6 +212,13 @@ def test_an_expired_request_and_a_stale_plan_fall_back_to_self_consumption(house
     late = replace(site.snapshot(), utc=site.snapshot().utc + 2 * HOUR)
     outcome = dispatch(late, ControlTables(site.grid), follow(House(), late).balance)
     assert {d.reason.rung for d in outcome.decisions} == {Rung.SELF_CONSUMPTION}
+
+
+def test_a_silent_grid_meter_never_leaves_more_than_one_phase_carries(house):
+    site = house(load_w=300.0, stale=frozenset({"grid"}), grid=GridTable(main_fuse_a=6.0))
+    request(site, RequestMode.CHARGE)
+    decided, _ = decide(site)
+    assert sum(d.power_w for d in decided.values()) == pytest.approx(0.97 * 6.0 * 230.0)
 
 
 def test_a_silent_grid_meter_leaves_a_proven_draw_and_no_discharge(house):
