@@ -227,7 +227,15 @@ def wishes_seeds() -> list[bytes]:
 
 
 def owner_wishes() -> Feed:
-    kinds = (wishes.OwnerPatch, wishes.RequestBody, wishes.PairBody, wishes.TokenBody, wishes.InspectedBody)
+    kinds = (
+        wishes.OwnerPatch,
+        wishes.RequestBody,
+        wishes.PairBody,
+        wishes.TokenBody,
+        wishes.InspectedBody,
+        wishes.ReserveBody,
+        wishes.NeedBody,
+    )
 
     def feed(given: bytes) -> bool:
         taken = False
@@ -235,7 +243,7 @@ def owner_wishes() -> Feed:
             try:
                 body = wishes.parse_body(given, kind)
                 if isinstance(body, wishes.OwnerPatch):
-                    owner = wishes.patched(OwnerSettings(), body, CHARGER)
+                    owner = wishes.patched(OwnerSettings(), body, CHARGER, NOON)
                     finite(tuple(owner.devices.values()))
                 if isinstance(body, wishes.RequestBody):
                     finite(wishes.new_request("r", "garage", body, NOON))
