@@ -70,7 +70,7 @@ class ControlQuality:
 
 @dataclass(frozen=True, slots=True)
 class Dynamics:
-    """How a device follows its setpoint, as measured from its own steps: then it starts, how fast it goes, what it misses.
+    """How a device follows its setpoint, as measured from its own steps: when it starts, how fast it goes, what it misses.
 
     ``offset_w`` is measured minus ordered power at rest there; ``steps`` counts what the figures rest on.
     """

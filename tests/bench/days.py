@@ -17,7 +17,6 @@ from typing import Any
 
 from gateway.config import ControlTables, GridTable
 from gateway.model import (
-    DeviceKind,
     DeviceSettings,
     Interval,
     OwnerSettings,
@@ -29,6 +28,7 @@ from gateway.rehearsal import Loss, MeterModel, Plant, Rehearsal, Score
 
 from .page import put_section
 from .rivals.appliances import Refined, refine
+from .rivals.contest import slow_charger
 
 DAY_S = 86_400.0
 START = datetime(2026, 3, 20, 0, 0, tzinfo=UTC)
@@ -147,19 +147,7 @@ class House:
         battery = Plant(
             "battery", phases=(2,), soc_pct=55.0, dead_time_s=0.3, loss=Loss(45.0, 0.03), poll_s=0.5
         )
-        garage = Plant(
-            "garage",
-            DeviceKind.EVSE,
-            phases=(1,),
-            rated=Interval(-6000.0, 6000.0),
-            capacity_wh=38_000.0,
-            soc_pct=60.0,
-            dead_time_s=4.0,
-            ramp_w_per_s=3300.0,
-            poll_s=1.0,
-            max_age_s=5.0,
-            loss=Loss(70.0, 0.035),
-        )
+        garage = slow_charger()
         self.owner = OwnerSettings(
             control_on=True,
             devices={
