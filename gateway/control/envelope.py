@@ -3,7 +3,7 @@
 It looks again at the device itself, by its own reading of the snapshot, so that a mistake in the ladder stops here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gateway.config import GridTable
@@ -27,6 +27,8 @@ RAMP_W_PER_S = 10_000.0
 """Away from zero; towards zero is never slowed."""
 HARD_FLOOR_SOC_PCT = 5.0
 HARD_CEILING_SOC_PCT = 100.0
+FUSE_SHARE = 0.97
+"""Of the fuse's rating, up to which a meter that is not believed may let a device draw more."""
 _OPEN = 1e6
 
 
@@ -34,6 +36,8 @@ def admit(decision: Decision, previous: Setpoint | None, snapshot: Snapshot, ela
     """Return the setpoint that may go to the wire for a decision, with its expiry; 0 W where anything is unknown."""
     try:
         hard, why = _hard_interval(decision.device, snapshot)
+        if snapshot.grid() is None and not _islanded(snapshot):
+            hard, why = Interval(0.0, hard.max_w), "discharge_refused" if decision.power_w < 0 else why
         power_w = hard.clamp(decision.power_w) if decision.power_w == decision.power_w else 0.0
         limited_by = decision.limited_by
         if power_w != decision.power_w:
@@ -75,8 +79,7 @@ def _hard_interval(device: DeviceId, snapshot: Snapshot) -> tuple[Interval, str]
     )
     if not low <= high:
         return Interval(0.0, 0.0), "device_limit"
-    blind = snapshot.grid() is None and not _islanded(snapshot)
-    if soc is None or not soc > HARD_FLOOR_SOC_PCT or unproven or blind:
+    if soc is None or not soc > HARD_FLOOR_SOC_PCT or unproven:
         low, why = 0.0, "discharge_refused"
     if soc is not None and not soc < HARD_CEILING_SOC_PCT:
         high, why = 0.0, "full"
@@ -113,11 +116,60 @@ def hold_fuse(
         for device, setpoint in held.items():
             if phase + 1 not in snapshot.devices[device].phases:
                 continue
-            sample = snapshot.storages.get(device) or snapshot.evses.get(device)
-            now_w = sample.power_w if sample else 0.0
+            now_w = _power_w(device, snapshot)
             allowed = Interval(-_OPEN, max(0.0, now_w)) if power_w > 0 else Interval(min(0.0, now_w), _OPEN)
             if (safe_w := allowed.clamp(setpoint.power_w)) != setpoint.power_w:
                 held[device] = replace(
                     setpoint, power_w=safe_w, limited_by=Reason(Rung.ENVELOPE, f"fuse_l{phase + 1}")
                 )
     return held
+
+
+def hold_blind(
+    setpoints: Mapping[DeviceId, Setpoint],
+    decisions: Iterable[Decision],
+    told: Snapshot,
+    grid: GridTable,
+    *,
+    doubted: bool,
+) -> dict[DeviceId, Setpoint]:
+    """Check the fuse while the grid meter is silent or not believed; ``told`` is the snapshot with what it shows all the same.
+
+    Whatever sign its current has, it can only tighten: a phase takes no more than is left of the fuse. ``doubted``: nor
+    does any device take more than it does now. What is discharged is let go no sooner than what is charged, so that
+    together they do not draw more meanwhile.
+    """
+    if _islanded(told):
+        return dict(setpoints)
+    meter, now_w = told.grid(), {d: _power_w(d, told) for d in setpoints}
+    charged_w, given_w = (sum(max(0.0, sign * p) for p in now_w.values()) for sign in (1, -1))
+    left_w = [_OPEN] * 3
+    if meter is not None:
+        left_w = [
+            (FUSE_SHARE * grid.main_fuse_a - abs(a)) * grid.nominal_voltage_v for a in meter.phase_current_a
+        ]
+    if doubted:
+        left_w = [min(0.0, w) for w in left_w]
+    held = dict(setpoints)
+    for decision in decisions:
+        if (setpoint := setpoints.get(decision.device)) is None:
+            continue
+        wired = [p - 1 for p in told.devices[decision.device].phases]
+        before_w, power_w = now_w[decision.device], setpoint.power_w
+        if before_w < 0 <= power_w:
+            able, _ = _hard_interval(decision.device, told)
+            power_w = decision.interval.clamp(able.clamp(before_w * min(1.0, charged_w / given_w)))
+        else:
+            most_w = before_w + len(wired) * min((left_w[p] for p in wired), default=0.0)
+            power_w = min(power_w, max(0.0, most_w))
+            for p in wired:
+                left_w[p] -= max(0.0, power_w - max(0.0, before_w)) / len(wired)
+        if power_w != setpoint.power_w:
+            why = Reason(Rung.ENVELOPE, "grid_meter_stale")
+            held[decision.device] = replace(setpoint, power_w=power_w, limited_by=why)
+    return held
+
+
+def _power_w(device: DeviceId, snapshot: Snapshot) -> float:
+    sample = snapshot.storages.get(device) or snapshot.evses.get(device)
+    return sample.power_w if sample else 0.0

@@ -18,9 +18,10 @@ from gateway.config import ControlTables
 from gateway.control.backup import BACKUP_FAULTS
 from gateway.control.circuits import expanded
 from gateway.control.dispatch import Outcome, at_rest, dispatch
-from gateway.control.envelope import admit, hold_fuse
+from gateway.control.envelope import admit, hold_blind, hold_fuse
 from gateway.control.frequency.reserve import stored
 from gateway.control.memory import advance, recalled, to_remember
+from gateway.control.plausibility import Trust
 from gateway.control.vehicles import judged
 from gateway.faults import FaultCode
 from gateway.model import Decision, DeviceId, Reason, Remembered, ReserveSecond, Rung, Setpoint, Snapshot
@@ -82,7 +83,7 @@ class Loop:
         try:
             self._memory, snapshot = advance(self._memory, told, self._tables)
             outcome = dispatch(snapshot, self._tables, self._memory.balance, self._circuits)
-            setpoints = hold_fuse(self._admitted(outcome, snapshot, elapsed_s), snapshot, self._tables.grid)
+            setpoints = self._guarded(self._admitted(outcome, snapshot, elapsed_s), outcome, snapshot, told)
         except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
             self._explain(error)
             self._memory = replace(self._memory, balance=None)
@@ -119,6 +120,15 @@ class Loop:
         return {
             d.device: admit(d, self._setpoints.get(d.device), snapshot, elapsed_s) for d in outcome.decisions
         }
+
+    def _guarded(
+        self, setpoints: dict[DeviceId, Setpoint], outcome: Outcome, seen: Snapshot, told: Snapshot
+    ) -> dict[DeviceId, Setpoint]:
+        """Hold the fuse by the meter, or by what ``told`` shows of one that is not believed."""
+        if seen.grid() is not None:
+            return hold_fuse(setpoints, seen, self._tables.grid)
+        doubted = self._memory.watch.trust is Trust.DOUBTED
+        return hold_blind(setpoints, outcome.decisions, told, self._tables.grid, doubted=doubted)
 
     def _let_go(self, now: float) -> Mapping[FaultCode, str]:
         """Control was turned off: end the leases at once instead of letting them run out."""

@@ -6,7 +6,7 @@ from math import inf, nan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.control.envelope import LEASE_S, RAMP_W_PER_S, admit, hold_fuse
+from gateway.control.envelope import LEASE_S, RAMP_W_PER_S, admit, hold_blind, hold_fuse
 from gateway.model import ActiveFault, Decision, Interval, Reason, Rung, Setpoint
 
 REASON = Reason(Rung.PLAN, "plan")
@@ -109,3 +109,48 @@ def test_only_the_owners_request_is_passed_on_as_the_owners_asking(house):
     for rung in Rung:
         asked = replace(decision(snapshot, 1000.0), reason=Reason(rung, "why"))
         assert admit(asked, None, snapshot, 10.0).owner_asked is (rung is Rung.OWNER_REQUEST)
+
+
+# ── without a meter that can be believed ─────────────────────────────────────────────────────────────────────────────
+
+POWERS = st.floats(-6000, 6000)
+ANYTHING = Interval(-inf, inf)
+
+
+def held_blind(site, asked_w, *, doubted, interval=ANYTHING):
+    snapshot = site.snapshot()
+    decisions = [replace(decision(snapshot, w, d), interval=interval) for d, w in asked_w.items()]
+    setpoints = {d: Setpoint(d, w, 200.0, REASON) for d, w in asked_w.items()}
+    held = hold_blind(setpoints, decisions, snapshot, site.grid, doubted=doubted)
+    return {d: s.power_w for d, s in held.items()}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(load_w=POWERS, car_w=POWERS, battery_w=POWERS, car=st.floats(0, 6000), battery=st.floats(0, 6000))
+def test_while_the_meter_is_doubted_nothing_draws_more_than_it_does_nor_gives_more(
+    house, load_w, car_w, battery_w, car, battery
+):
+    site = house(load_w=(load_w, 0.0, 0.0), car_w=car_w, battery_w=battery_w)
+    held = held_blind(site, {"garage": car, "battery": battery}, doubted=True)
+    for device, before_w in (("garage", car_w), ("battery", battery_w)):
+        assert min(0.0, before_w) <= held[device] <= max(0.0, before_w)
+    assert sum(held.values()) <= max(0.0, car_w + battery_w) + 1e-6
+
+
+def test_a_battery_keeps_carrying_a_car_until_that_has_let_go(house):
+    asked_w = {"garage": 0.0, "battery": 0.0}
+    for car_w, battery_w in ((5000.0, -3000.0), (3000.0, -3000.0), (1000.0, -1000.0)):
+        site = house(car_w=car_w, battery_w=-3000.0)
+        assert held_blind(site, asked_w, doubted=True) == {"garage": 0.0, "battery": battery_w}
+    assert held_blind(house(car_w=0.0, battery_w=-3000.0), asked_w, doubted=True)["battery"] == 0.0
+    stopped = held_blind(site, asked_w, doubted=True, interval=Interval(0.0, 0.0))
+    assert stopped["battery"] == 0.0
+
+
+def test_a_meter_that_is_not_believed_can_still_forbid_a_draw(house):
+    asked_w = {"garage": 1400.0}
+    for sign in (1.0, -1.0):
+        full = house(load_w=(sign * 5700.0, 0.0, 0.0), car_w=0.0)
+        assert held_blind(full, asked_w, doubted=False) == {"garage": 0.0}
+    assert held_blind(house(load_w=(1000.0, 0.0, 0.0)), asked_w, doubted=False) == asked_w
+    assert held_blind(house(stale=frozenset({"grid"})), asked_w, doubted=False) == asked_w
