@@ -89,7 +89,7 @@ def follow(before: Backup, snapshot: Snapshot, tables: ControlTables) -> Backup:
         since=snapshot.utc if changed or before.status.since is None else before.status.since,
         autonomy_h=_autonomy_h(snapshot, table, load_w),
         shed=island.shed if phase in CARRIED else _all(snapshot) if phase is not BackupPhase.GRID else (),
-        storm=_storm(snapshot),
+        storm=snapshot.wishes.storm(snapshot.utc),
         overloaded=island.overloaded,
         bounds=_bounds(phase, island, snapshot, joined_at, tried_at),
     )
@@ -170,11 +170,6 @@ def _all(snapshot: Snapshot) -> tuple[DeviceId, ...]:
     return (*snapshot.evses, *snapshot.loads)
 
 
-def _storm(snapshot: Snapshot) -> bool:
-    until = snapshot.wishes.owner.storm_until
-    return until is not None and snapshot.utc < until
-
-
 def _bounds(
     phase: BackupPhase, island: Island, snapshot: Snapshot, joined_at: float | None, tried_at: float | None
 ) -> Mapping[DeviceId, Bound]:
@@ -188,7 +183,7 @@ def _bounds(
         trying = tried_at is not None and 0 < snapshot.at - tried_at < TRY_S
         return {d: Bound(ZERO, "blackout", 0.0, engage=trying and d in snapshot.storages) for d in steered}
     bounds: dict[DeviceId, Bound] = {}
-    if _storm(snapshot):
+    if snapshot.wishes.storm(snapshot.utc):
         bounds = {d: _stormy(d, snapshot) for d in steered}
     share = 1.0 if joined_at is None else (snapshot.at - joined_at) / RAMP_S
     if share < 1.0:

@@ -10,17 +10,20 @@ class  window            payload type            when several hold at once      
 2      ``DISPATCH``      DISPATCH_SETPOINT       lowest priority number (none counts as the highest),   yes
                                                  then the later modification, then the lower id
 3      ``SHED``          SIMPLE                  as DISPATCH                                            yes
+4      ``STORM``         ALERT_POSSIBLE_OUTAGE,  any of them holds                                      yes
+                         _FIRE, _FREEZING,
+                         _TSUNAMI, _WIND
 =====  ================  ======================  =====================================================  =================
 
 A call that loses resumes when the winner ends. Powers are kW unless the payload descriptor says W or MW; DISPATCH_SETPOINT is
-site power, import positive. A call with any value that cannot be executed is rejected as a whole, and hurts no other.
+site power, import positive. An alert's value is a text for people; that it was sent is the order. A call with any value that cannot be executed is rejected as a whole, and hurts no other.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 
 from gateway.demand_response.openadr3.objects import Descriptor, Event, Payload, Problem, number
 from gateway.demand_response.openadr3.schedule import Schedule, expand
@@ -40,13 +43,18 @@ _WATTS = {"": 1e3, "KW": 1e3, "W": 1.0, "MW": 1e6}
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One row of the precedence table, and the range of values that makes sense."""
+    """One row of the precedence table, and the range of values that makes sense; a ``told`` one has a text instead."""
 
     kind: WindowKind
     payload_type: str
     market: bool
     lowest: float
     highest: float
+    told: bool = False
+
+
+def _alert(name: str) -> Order:
+    return Order(WindowKind.STORM, f"ALERT_{name}", market=True, lowest=1.0, highest=1.0, told=True)
 
 
 ORDERS = (
@@ -54,6 +62,7 @@ ORDERS = (
     Order(WindowKind.EXPORT_LIMIT, "EXPORT_CAPACITY_LIMIT", market=False, lowest=0.0, highest=_HIGHEST_W),
     Order(WindowKind.DISPATCH, "DISPATCH_SETPOINT", market=True, lowest=-_HIGHEST_W, highest=_HIGHEST_W),
     Order(WindowKind.SHED, "SIMPLE", market=True, lowest=0.0, highest=3.0),
+    *(_alert(name) for name in ("POSSIBLE_OUTAGE", "FIRE", "FREEZING", "TSUNAMI", "WIND")),
 )
 
 
@@ -137,12 +146,14 @@ def windows(readings: Collection[Reading], consent: Consent, utc: datetime) -> t
     """
     until = utc.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1) + HORIZON
     found: list[GridWindow] = []
-    for order in ORDERS:
-        bidding = [r for r in readings if order in r.orders and not r.over(utc)]
-        if order.market:
-            bidding = [r for r in bidding if not consent.refuses(r.call.id)]
-        bids = _bids(bidding, order, utc, until)
-        found.extend(window for window in _arbitrated(order.kind, bids) if window.ends_at > utc)
+    for kind, orders in groupby(ORDERS, lambda order: order.kind):
+        bids: list[_Bid] = []
+        for order in orders:
+            bidding = [r for r in readings if order in r.orders and not r.over(utc)]
+            if order.market:
+                bidding = [r for r in bidding if not consent.refuses(r.call.id)]
+            bids += _bids(bidding, order, utc, until)
+        found.extend(window for window in _arbitrated(kind, bids) if window.ends_at > utc)
     return tuple(found)
 
 
@@ -198,7 +209,7 @@ def _report_period(event: Event, call_id: str) -> Schedule | None:
 
 
 def _scale(order: Order, event: Event, call: Call) -> float:
-    if order.kind is WindowKind.SHED:
+    if order.told or order.kind is WindowKind.SHED:
         return 1.0
     kind = order.payload_type
     descriptor = event.descriptors.get(kind) or call.descriptors.get(kind) or Descriptor(kind)
@@ -208,6 +219,8 @@ def _scale(order: Order, event: Event, call: Call) -> float:
 
 
 def _check(event: Event, order: Order, scale: float) -> None:
+    if order.told:
+        return
     for index, interval in enumerate(event.intervals):
         for payload in interval.payloads:
             if payload.type == order.payload_type:
@@ -248,7 +261,7 @@ def _cut(bid: _Bid, until: datetime) -> _Bid:
 
 def _bid(reading: Reading, order: Order, starts_at: datetime, ends_at: datetime, raw: object) -> _Bid:
     call = reading.call
-    value = number(raw, order.payload_type) * reading.scale[order.payload_type]
+    value = 1.0 if order.told else number(raw, order.payload_type) * reading.scale[order.payload_type]
     rank = _rank(call) if order.market else (value,)
     return _Bid(rank, call.id, max(starts_at, call.created_at), ends_at, value, call.utility)
 
@@ -295,7 +308,7 @@ def _grid_event(reading: Reading, consent: Consent, utc: datetime) -> GridEvent:
         program=call.program,
         utility=call.utility,
         name=event.name if event else "",
-        kinds=tuple(order.kind for order in reading.orders),
+        kinds=tuple(dict.fromkeys(order.kind for order in reading.orders)),
         status=stands,
         starts_at=max(schedule.starts_at, call.created_at) if schedule else None,
         ends_at=schedule.ends_at if schedule and schedule.ends_at < FOREVER else None,

@@ -68,13 +68,14 @@ class WindowKind(StrEnum):
     EXPORT_LIMIT = "export_limit"
     SHED = "shed"
     DISPATCH = "dispatch"
+    STORM = "storm"
 
 
 @dataclass(frozen=True, slots=True)
 class GridWindow:
     """One arbitrated order of the utility for one stretch of time.
 
-    ``value`` is W for limits (positive magnitude) and dispatch (site power, import positive), the level 0..3 for SHED.
+    ``value`` is W for limits (positive magnitude) and dispatch (site power, import positive), the level 0..3 for SHED, 1 for STORM.
     """
 
     kind: WindowKind
@@ -198,3 +199,9 @@ class Wishes:
     acknowledgements: tuple[Acknowledgement, ...] = ()
     reserves: tuple[ReserveWindow, ...] = ()
     needs: tuple[Need, ...] = ()
+
+    def storm(self, utc: datetime) -> bool:
+        """Tell whether the owner or an alert expects a blackout."""
+        if self.owner.storm_until is not None and utc < self.owner.storm_until:
+            return True
+        return any(w.kind is WindowKind.STORM and w.active(utc) for w in self.windows)

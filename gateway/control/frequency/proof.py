@@ -99,7 +99,7 @@ def site_refusals(snapshot: Snapshot) -> tuple[Refusal, ...]:
     """Judge what concerns the whole site."""
     owner = snapshot.wishes.owner
     backup = snapshot.control.backup
-    storm = backup.storm or (owner.storm_until is not None and snapshot.utc < owner.storm_until)
+    storm = backup.storm or snapshot.wishes.storm(snapshot.utc)
     checks = {
         Refusal.CONTROL_OFF: not owner.control_on,
         Refusal.OWNER_STOP: owner.stopped,

@@ -408,6 +408,14 @@ def test_an_export_that_is_locked_out_keeps_no_car_from_helping_where_there_is_n
     assert home.power_w("garage") == 0.0
 
 
+def test_an_alert_of_the_utility_is_a_storm_as_the_owners_own(home):
+    alert = GridWindow(WindowKind.STORM, 1.0, UTC_NOW, UTC_NOW + timedelta(days=1), "e", "u")
+    home.house.wishes = replace(home.house.wishes, windows=(alert,))
+    home.run(1)
+    assert home.status.storm
+    assert home.decisions["battery"].reason.code == "storm"
+
+
 def test_what_a_storm_wishes_is_no_more_than_the_device_can(home):
     owner = replace(home.house.wishes.owner, storm_until=UTC_NOW + timedelta(days=1))
     home.house.wishes = replace(home.house.wishes, owner=owner)

@@ -11,7 +11,7 @@ from gateway.demand_response.arbiter import HORIZON, ORDERS, Consent, Reading, e
 from gateway.model import EventStatus, GridWindow, WindowKind
 from tests.gateway.demand_response.conftest import NOON, event, reading
 
-LIMIT, EXPORT, DISPATCH, SHED = (order.payload_type for order in ORDERS[:2] + ORDERS[2:])
+LIMIT, EXPORT, DISPATCH, SHED = (order.payload_type for order in ORDERS[:4])
 WILLING = Consent()
 
 
@@ -80,6 +80,18 @@ def test_opting_out_ends_the_market_and_never_a_capacity_limit(consent: Consent)
     (seen,) = events([call], consent, NOON)
     assert seen.status is EventStatus.OPTED_OUT
     assert "stay in force" in seen.problem
+
+
+def test_an_alert_of_a_blackout_to_come_is_a_storm_whatever_its_text_and_the_owner_may_refuse_it() -> None:
+    calls = [
+        reading(event("ALERT_POSSIBLE_OUTAGE", "gale from the west"), "a"),
+        reading(event("ALERT_WIND", "", start="2026-11-24T12:30:00Z"), "b"),
+    ]
+    assert [held(calls, WindowKind.STORM, h) for h in (-0.1, 0, 0.9, 1.4, 1.5)] == [None, 1, 1, 1, None]
+    assert held(calls, WindowKind.STORM, 0, Consent(market_allowed=False)) is None
+    storms = [w for w in windows(calls, Consent(), NOON) if w.kind is WindowKind.STORM]
+    assert all(one.ends_at <= other.starts_at for one, other in pairwise(storms))
+    assert events(calls, Consent(), NOON)[0].kinds == (WindowKind.STORM,)
 
 
 POISON: list[dict[str, Any]] = [
