@@ -1,0 +1,80 @@
+"""A solution of the programme → a schedule, and what it costs by the problem's own prices."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gateway.model import DeviceId
+from gateway.planning.optimizer.facts import Facts, Pack
+from gateway.planning.optimizer.site import Layout
+from gateway.planning.optimizer.soft import Slack
+from gateway.planning.optimizer.store import StoreColumns
+from gateway.planning.problem import Lack, Made, Schedule, Series, Shortfall
+
+LEAST_KWH = 1e-3
+"""What lacks less than this is met."""
+
+
+def schedule_of(
+    facts: Facts,
+    layout: Layout,
+    values: Series,
+    made: Made,
+    codes: Sequence[tuple[str, ...]],
+    bound: float | None,
+) -> Schedule:
+    """Return the schedule that ``values`` describe."""
+    flows = [_flow(facts, store, values) for store in layout.stores]
+    curtailed = values[layout.curtailed] if len(layout.curtailed) else np.zeros(facts.steps)
+    grid = facts.load_kw - facts.pv_kw + curtailed + sum((c - d for c, d in flows), np.zeros(facts.steps))
+    short = [
+        s
+        for slack in (*layout.slacks, *(s for p in layout.stores for s in p.slacks))
+        for s in _lacks(facts, slack, values)
+    ]
+    power_w: dict[DeviceId, Series] = {}
+    energy_wh: dict[DeviceId, Series] = {}
+    for pack, store, (charge, discharge) in zip(facts.packs, layout.stores, flows, strict=True):
+        power_w[pack.id] = (charge - discharge) * 1e3
+        energy_wh[pack.id] = np.concatenate([[pack.energy_kwh], values[store.energy]]) * 1e3
+    return Schedule(
+        made=made,
+        power_w=power_w,
+        energy_wh=energy_wh,
+        grid_w=grid * 1e3,
+        curtailed_w=curtailed * 1e3,
+        cost=0.0,
+        bound=bound,
+        codes={pack.id: code for pack, code in zip(facts.packs, codes, strict=True)},
+        shortfalls=tuple(sorted(short, key=lambda s: (list(Lack).index(s.lack), s.step))),
+    )
+
+
+def _flow(facts: Facts, store: StoreColumns, values: Series) -> tuple[Series, Series]:
+    charge, discharge = np.zeros(facts.steps), np.zeros(facts.steps)
+    charge[store.charge_at] = values[store.charge]
+    discharge[store.discharge_at] = values[store.discharge]
+    return charge, discharge
+
+
+def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:
+    pack = facts.packs[slack.pack] if slack.pack is not None else None
+    short = values[slack.columns] * (1.0 if slack.hours is None else slack.hours)
+    return [
+        Shortfall(
+            slack.lack,
+            int(slack.steps[i]),
+            float(short[i] * 1e3),
+            _minutes(facts, slack, pack, i, float(short[i])),
+            pack.id if pack else None,
+        )
+        for i in np.flatnonzero(short > LEAST_KWH)
+    ]
+
+
+def _minutes(facts: Facts, slack: Slack, pack: Pack | None, at: int, kwh: float) -> float:
+    """Return how long the store would have had to charge for ``kwh``; of the exchange, how long it lasted."""
+    if pack is None:
+        return float(facts.hours[slack.steps[at]] * 60)
+    kw = float(pack.charge_kw.max(initial=0.0)) * pack.converter.charge_efficiency
+    return kwh / kw * 60 if kw > 0 else 0.0

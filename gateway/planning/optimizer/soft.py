@@ -1,0 +1,34 @@
+"""What gives way, and in which order: the prices at which a plan falls short (docs/planning.md, "What gives way first")."""
+
+from dataclasses import dataclass
+
+from gateway.planning.optimizer.program import Index
+from gateway.planning.problem import Lack, Series
+
+PENALTY = {
+    Lack.SAFETY: 1000.0,
+    Lack.CAP: 100.0,
+    Lack.OBLIGATION: 30.0,
+    Lack.RESERVE: 8.0,
+    Lack.FLOOR: 4.0,
+    Lack.BAND: 1.0,
+}
+"""Per kWh too much or too little exchanged; per kWh that lacks for an hour in a reserve, a floor or a band.
+
+A departure costs its relief price times its probability, the end its own price: their worth is the owner's to say."""
+
+DOUBT = 0.05
+"""Per kWh that a bad day could not import: a plan leaves room where it costs less than this."""
+SOONER = 1e-5
+"""Per kWh moved, rising over the horizon from half of it: of two equal hours the earlier, and no idle turning over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slack:
+    """Columns that say how much lacks: in kW where ``hours`` are given for them, else in kWh; at ``steps``, of ``pack``."""
+
+    lack: Lack
+    columns: Index
+    steps: Index
+    hours: Series | None = None
+    pack: int | None = None

@@ -1,0 +1,96 @@
+"""HiGHS: the only file that knows it. A programme in, an answer out; what a solver cannot do is None."""
+
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+
+from gateway.planning.optimizer.program import Matrix
+from gateway.planning.problem import Series
+
+SCALE = 100.0
+"""Costs are solved in hundredths, so that the tie-breaks stand above HiGHS's dual tolerance of 1e-7."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """The value of each column and, of a programme without integers, the dual of each row; ``bound`` is proved.
+
+    ``complete`` is false where time ran out.
+    """
+
+    values: Series
+    duals: Series
+    bound: float
+    complete: bool
+
+
+class Engine:
+    """One HiGHS with the basis of its last answer: a programme of the same structure starts from there."""
+
+    def __init__(self) -> None:
+        self._highs = highspy.Highs()
+        self._highs.setOptionValue("output_flag", False)
+        self._highs.setOptionValue("threads", 1)
+        self._last: Matrix | None = None
+        self.seconds = 0.0
+
+    def run(
+        self, matrix: Matrix, within_s: float, *, gap: float = 1e-5, start: Series | None = None
+    ) -> Answer | None:
+        """Solve within ``within_s`` seconds; ``start`` is a solution to improve, where there are integers."""
+        highs = self._highs
+        self._give(matrix)
+        if start is not None:
+            every = np.arange(len(start), dtype=np.int32)
+            highs.setSolution(len(start), every, start)
+        highs.setOptionValue("time_limit", max(within_s, 0.001) + highs.getRunTime())
+        highs.setOptionValue("mip_rel_gap", gap)
+        before = highs.getRunTime()
+        highs.run()
+        self.seconds += highs.getRunTime() - before
+        status, info = highs.getModelStatus(), highs.getInfo()
+        optimal = status == highspy.HighsModelStatus.kOptimal
+        if not optimal and info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            self._last = None
+            return None
+        solution = highs.getSolution()
+        mixed = bool(matrix.integer.any())
+        bound = info.mip_dual_bound if mixed else info.objective_function_value
+        return Answer(
+            np.array(solution.col_value),
+            np.array(solution.row_dual) / SCALE if solution.dual_valid else np.zeros(len(matrix.row_lower)),
+            bound / SCALE if optimal or mixed else -np.inf,
+            optimal,
+        )
+
+    def _give(self, matrix: Matrix) -> None:
+        highs, last = self._highs, self._last
+        self._last = matrix
+        if last is not None and not matrix.integer.any() and matrix.same_structure(last):
+            columns, rows = (
+                np.arange(len(matrix.cost), dtype=np.int32),
+                np.arange(len(matrix.row_lower), dtype=np.int32),
+            )
+            highs.changeColsCost(len(columns), columns, matrix.cost * SCALE)
+            highs.changeColsBounds(len(columns), columns, matrix.lower, matrix.upper)
+            highs.changeRowsBounds(len(rows), rows, matrix.row_lower, matrix.row_upper)
+            return
+        highs.clearSolver()
+        highs.passModel(
+            len(matrix.cost),
+            len(matrix.row_lower),
+            len(matrix.value),
+            int(highspy.MatrixFormat.kRowwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            matrix.cost * SCALE,
+            matrix.lower,
+            matrix.upper,
+            matrix.row_lower,
+            matrix.row_upper,
+            matrix.start,
+            matrix.index,
+            matrix.value,
+            matrix.integer,
+        )
