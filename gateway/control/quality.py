@@ -7,6 +7,7 @@ back. ``sluggish`` means that errors last longer than a load takes to be answere
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import sqrt
 
 from gateway.control.balance import House
@@ -141,16 +142,17 @@ def _turns(points: tuple[Point, ...]) -> int:
 def _foreign(points: tuple[Point, ...]) -> tuple[float, int]:
     """Return the part of the grid's movement that our own moves do not explain, and the delay in s that explains most."""
     own = [p.own_w for p in points]
+    moved = [p.grid_w - before.grid_w for before, p in pairwise(points)]
+    part = sum(m * m for m in moved)
     left: list[tuple[float, int]] = []
     for delay in DELAYS_S:
         if delay >= len(points) - 10:
             break
-        pairs = range(delay + 1, len(points))
-        foreign = sum(
-            (points[n].grid_w - points[n - 1].grid_w - own[n - delay] + own[n - delay - 1]) ** 2
-            for n in pairs
+        # What moved before our own record begins is explained by nothing, lest a late and quiet rest prove a delay.
+        foreign = sum(m * m for m in moved[:delay])
+        foreign += sum(
+            (moved[n] - own[n + 1 - delay] + own[n - delay]) ** 2 for n in range(delay, len(moved))
         )
-        part = sum((points[n].grid_w - points[n - 1].grid_w) ** 2 for n in pairs)
         left.append((foreign / part if part else 1.0, delay))
     return min(left, default=(1.0, 0))
 
