@@ -25,7 +25,7 @@ DESCRIPTION = "Runs a Leaf, its charger and a home battery as one power plant."
 
 EXAMPLES = """\
 first steps:
-  python -m gateway simulate --run-dir house        # terminal 1: the house, and house/site.toml to match
+  python -m gateway house --run-dir house           # terminal 1: the house, and house/site.toml to match
   python -m gateway check --connect house/site.toml # terminal 2: does everything answer?
   python -m gateway run house/site.toml             # then: pair Home Assistant with the code it prints
 """
@@ -66,7 +66,7 @@ async def _while_supervised(work: Awaitable[None]) -> None:
     await work
 
 
-def _simulate(arguments: argparse.Namespace) -> int:
+def _house(arguments: argparse.Namespace) -> int:
     command = [
         sys.executable,
         "-m",
@@ -191,8 +191,8 @@ COMMANDS = (
         "and the services, which plan and listen. Either may die without the other.",
     ),
     Command(
-        "simulate",
-        _simulate,
+        "house",
+        _house,
         "a house in a box on the wire, to try everything without hardware",
         "CAN, Modbus TCP and a control port on 127.0.0.1; only physics is simulated.\n"
         "Writes RUN_DIR/site.toml, ready for `run`. Options after -- go to the house\n"

@@ -215,7 +215,7 @@ def load(path: Path) -> SiteConfig:
         with path.open("rb") as file:
             tables = tomllib.load(file)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `python -m gateway simulate` writes an example") from None
+        raise ConfigError(f"{path}: no such file; `python -m gateway house` writes an example") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

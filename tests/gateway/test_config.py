@@ -80,7 +80,7 @@ def test_the_command_line_says_one_line_and_no_traceback(tmp_path, capsys):
 
 
 def test_a_missing_file_tells_how_to_get_one(tmp_path):
-    with pytest.raises(ConfigError, match="simulate"):
+    with pytest.raises(ConfigError, match="gateway house"):
         load(tmp_path / "none.toml")
 
 
