@@ -45,6 +45,16 @@ from gateway.model.devices import (
     VehicleState,
 )
 from gateway.model.image import ActiveFault, Decision, EnergyTotals, HistoryPoint, Setpoint, Snapshot, Trip
+from gateway.model.plans import (
+    PLAN_NOTES,
+    PLAN_REASONS,
+    PLAN_SHORTFALLS,
+    Exchange,
+    Plan,
+    PlanShortfall,
+    PlanSlot,
+    PriceSlot,
+)
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
 from gateway.model.refusals import REFUSALS, Refusal
 from gateway.model.wishes import (
@@ -55,9 +65,6 @@ from gateway.model.wishes import (
     GridWindow,
     Need,
     OwnerSettings,
-    Plan,
-    PlanSlot,
-    PriceSlot,
     Request,
     RequestMode,
     ReserveWindow,
@@ -68,6 +75,9 @@ from gateway.model.wishes import (
 __all__ = [
     "GUARD_AGE_S",
     "LOCK_OUT",
+    "PLAN_NOTES",
+    "PLAN_REASONS",
+    "PLAN_SHORTFALLS",
     "REFUSALS",
     "ZERO",
     "Acknowledgement",
@@ -91,6 +101,7 @@ __all__ = [
     "EventStatus",
     "EvseSample",
     "EvseState",
+    "Exchange",
     "Excursions",
     "FailSafeCard",
     "FrequencyProfile",
@@ -105,6 +116,7 @@ __all__ = [
     "Need",
     "OwnerSettings",
     "Plan",
+    "PlanShortfall",
     "PlanSlot",
     "PriceSlot",
     "Provenance",

@@ -6,6 +6,7 @@ from datetime import datetime, time
 from enum import StrEnum
 
 from gateway.model.control import ReserveProduct
+from gateway.model.plans import Plan
 from gateway.model.power import DeviceId
 
 
@@ -152,40 +153,6 @@ class GridEvent:
     ends_at: datetime | None
     priority: int | None = None
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PriceSlot:
-    starts_at: datetime
-    ends_at: datetime
-    import_per_kwh: float
-    export_per_kwh: float
-
-
-@dataclass(frozen=True, slots=True)
-class PlanSlot:
-    """``device_power_w`` holds each planned device's share; control follows ``grid_power_w`` where it is given."""
-
-    starts_at: datetime
-    ends_at: datetime
-    grid_power_w: float | None
-    device_power_w: Mapping[DeviceId, float]
-    reasons: Mapping[DeviceId, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    id: str
-    made_at: datetime
-    expires_at: datetime
-    because: str
-    slots: tuple[PlanSlot, ...]
-
-    def slot(self, utc: datetime) -> PlanSlot | None:
-        """Return the slot that covers ``utc``, None outside the plan or after its expiry."""
-        if utc >= self.expires_at:
-            return None
-        return next((s for s in self.slots if s.starts_at <= utc < s.ends_at), None)
 
 
 @dataclass(frozen=True, slots=True)
