@@ -1,26 +1,18 @@
 """site.toml → frozen dataclasses, strictly: an unknown key, a wrong type or an impossible value is one line that says
 where it stands and what to write instead. Units are in the keys; secrets are given by file path."""
 
-import contextlib
 import dataclasses
-import difflib
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gateway.decoding import decode, meant, table_of, within
 from gateway.faults import ConfigError
 
-_UNITS = {
-    "_w": "watts", "_a": "amperes", "_v": "volts", "_wh": "watt-hours", "_s": "seconds", "_pct": "percent, 0 to 100",
-    "_hz": "hertz", "_kw": "kilowatts",
-}  # fmt: skip
+__all__ = ["decode", "within"]  # drivers decode tables of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +167,28 @@ class PricesTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanningTable:
+    """What planning counts with, in the currency of the prices per kWh: a car that lacks energy charges on the road, what
+    goes through a battery wears it, and a kg of CO2 costs ``carbon_per_kg``.
+    """
+
+    public_charging_per_kwh: float = 0.6
+    battery_wear_per_kwh: float = 0.03
+    car_wear_per_kwh: float = 0.05
+    carbon_per_kg: float = 0.0
+    step_min: float = 15.0
+    horizon_h: float = 48.0
+
+    def check(self, where: str) -> None:
+        """Refuse what no site pays."""
+        for key in ("public_charging_per_kwh", "battery_wear_per_kwh", "car_wear_per_kwh", "carbon_per_kg"):
+            within(getattr(self, key), 0, 1000, f"{where}.{key}")
+        within(self.horizon_h, 12, 72, f"{where}.horizon_h")
+        if self.step_min not in (5, 15, 30):
+            raise ConfigError(f"{where}.step_min: {self.step_min:g} is not possible; write 5, 15 or 30")
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceTable:
     """One ``[devices.<id>]`` table: what every room may know; ``rest`` is decoded by the driver."""
 
@@ -192,6 +206,7 @@ class SiteConfig:
     api: ListenTable = field(default_factory=lambda: ListenTable(port=8443))
     utility: ListenTable | None = None
     prices: PricesTable | None = None
+    planning: PlanningTable = field(default_factory=PlanningTable)
     circuits: Mapping[str, CircuitTable] = field(default_factory=dict)
     reserve: ReserveTable = field(default_factory=ReserveTable)
     backup: BackupTable | None = None
@@ -228,13 +243,13 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
     known = [f.name for f in dataclasses.fields(SiteConfig) if f.name != "path"]
     for key in tables:
         if key not in known:
-            raise ConfigError(f"[{key}]: unknown table{_meant(key, known)}")
+            raise ConfigError(f"[{key}]: unknown table{meant(key, known)}")
     for key in ("site", "grid", "devices"):
         if key not in tables:
             raise ConfigError(f"[{key}]: missing; every site has it (docs/operations.md shows one)")
     devices = {
         name: _device(name, table, path.parent)
-        for name, table in _table(tables["devices"], "devices").items()
+        for name, table in table_of(tables["devices"], "devices").items()
     }
     prices = decode(PricesTable, tables["prices"], "prices") if "prices" in tables else None
     backup = decode(BackupTable, tables["backup"], "backup") if "backup" in tables else None
@@ -247,10 +262,11 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
         utility=decode(ListenTable, tables["utility"], "utility") if "utility" in tables else None,
         circuits={
             name: decode(CircuitTable, table, f"circuits.{name}")
-            for name, table in _table(tables.get("circuits", {}), "circuits").items()
+            for name, table in table_of(tables.get("circuits", {}), "circuits").items()
         },
         reserve=decode(ReserveTable, tables.get("reserve", {}), "reserve"),
         backup=backup,
+        planning=decode(PlanningTable, tables.get("planning", {}), "planning"),
         prices=dataclasses.replace(prices, file=path.parent.resolve() / prices.file) if prices else None,
         path=path,
     )
@@ -262,7 +278,7 @@ def _check_shed_order(backup: BackupTable | None, devices: Mapping[str, DeviceTa
     for name in backup.shed_order if backup else ():
         if name not in able:
             raise ConfigError(
-                f"backup.shed_order: {name!r} is no load and no charger here{_meant(name, able)}"
+                f"backup.shed_order: {name!r} is no load and no charger here{meant(name, able)}"
             )
 
 
@@ -270,7 +286,7 @@ def _device(name: str, table: Any, folder: Path) -> DeviceTable:
     where = f"devices.{name}"
     if not name.isidentifier() or not name.islower():
         raise ConfigError(f"[{where}]: write the name in small letters, digits and underscores")
-    rest = dict(_table(table, where))
+    rest = dict(table_of(table, where))
     driver = rest.pop("driver", None)
     if not isinstance(driver, str):
         raise ConfigError(
@@ -282,101 +298,3 @@ def _device(name: str, table: Any, folder: Path) -> DeviceTable:
     if not isinstance(title, str):
         raise ConfigError(f"{where}.name: write a text in quotes")
     return DeviceTable(id=name, driver=driver, name=title, rest=rest)
-
-
-def within(value: float, low: float, high: float, where: str) -> None:
-    """Raise ConfigError unless ``low <= value <= high``."""
-    if not low <= value <= high:
-        raise ConfigError(f"{where}: {value:g} is impossible; write {low:g} to {high:g}")
-
-
-def decode[T](cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Decode a TOML table into the frozen dataclass ``cls``; calls its ``check(where)`` if it has one. Raises ConfigError."""
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in _table(table, where).items():
-        if key not in fields:
-            raise ConfigError(f"{where}.{key}: unknown key{_meant(key, list(fields))}")
-        values[key] = _value(hints[key], value, f"{where}.{key}")
-    for name, f in fields.items():
-        if (
-            name not in values
-            and f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
-        ):
-            raise ConfigError(f"{where}.{name}: missing; write {_wanted(hints[name], name)}")
-    decoded = cls(**values)
-    check = getattr(decoded, "check", None)
-    if check is not None:
-        check(where)
-    return decoded
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType or origin is typing.Union:
-        if len(kinds := [a for a in arguments if a is not types.NoneType]) == 1:
-            return _value(kinds[0], value, where)
-    elif origin is tuple:
-        if isinstance(value, list) and len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-        if isinstance(value, list) and len(arguments) == len(value):
-            return tuple(
-                _value(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True))
-            )
-    elif origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return {k: _value(arguments[1], v, f"{where}.{k}") for k, v in _table(value, where).items()}
-    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return decode(hint, value, where)
-    elif isinstance(hint, type):
-        return _scalar(hint, value, where)
-    raise ConfigError(f"{where}: {value!r} does not fit; write {_wanted(hint, where)}")
-
-
-def _scalar(hint: type, value: Any, where: str) -> Any:
-    if issubclass(hint, StrEnum) and isinstance(value, str):
-        if value in [member.value for member in hint]:
-            return hint(value)
-        raise ConfigError(f"{where}: {value!r} is unknown; write one of: {', '.join(hint)}")
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint in (str, bool, time) and isinstance(value, hint):
-        return value
-    raise ConfigError(f"{where}: {value!r} does not fit; write {_wanted(hint, where)}")
-
-
-def _wanted(hint: Any, where: str) -> str:
-    unit = next((text for suffix, text in _UNITS.items() if where.endswith(suffix)), "")
-    kinds = [a for a in typing.get_args(hint) if a is not types.NoneType] or [hint]
-    if typing.get_origin(hint) is tuple:
-        return "a list in brackets"
-    names = {
-        int: "a whole number",
-        float: "a number",
-        str: "a text in quotes",
-        bool: "true or false",
-        Path: "a path in quotes",
-        time: "a time like 07:30:00",
-    }
-    kind = kinds[0]
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return f"one of: {', '.join(kind)}"
-    return names.get(kind, "a table") + (f" ({unit})" if unit else "")
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: {value!r} does not fit; write a table [{where}]")
-    return value
-
-
-def _meant(key: str, known: list[str]) -> str:
-    if close := difflib.get_close_matches(key, known, 1, 0.5):
-        return f"; did you mean {close[0]!r}?"
-    return f"; known here: {', '.join(sorted(known))}"
