@@ -2,6 +2,9 @@
 
 The order is 704's WSet with its reversion timer, so that the device itself ends it. That the timer really reverts is
 tried at 0 W before the first order; where it does not, the battery is never discharged.
+
+Nothing is ordered and nothing tried of an inverter that carries the house alone: it balances by itself. What stood before
+ends by its own timer, and is ended anew once the grid is back.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from gateway.devices.clock import monotonic
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.storage.order import Standing, Step, differs, next_step
-from gateway.devices.storage.readings import islands, ratings, sample_of
+from gateway.devices.storage.readings import islanded, islands, ratings, sample_of
 from gateway.devices.storage.wset import ENABLED, PowerOrder
 from gateway.devices.sunspec import REGISTERS_PER_READ, SunSpecMap, Values, number, text
 from gateway.faults import ConfigError, FaultCode, Malformed, Refused, Theirs
@@ -115,7 +118,7 @@ class SunSpecStorage:
         self._order = PowerOrder(self._map, options.lease_s)
         self._setpoint: Setpoint | None = None
         self._again = False
-        self._alone = False
+        self._alone = self._carries = False
         self._newer = asyncio.Event()
         self._standing: Standing | None = None
         self._ended = asyncio.Event()
@@ -142,7 +145,7 @@ class SunSpecStorage:
         self._released = True
         self._setpoint = None
         self._newer.set()
-        if self._standing is not None:
+        if self._standing is not None and not self._carries:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RELEASE_S):
                     await self._ended.wait()
@@ -155,7 +158,11 @@ class SunSpecStorage:
         """End what a dead predecessor left commanded, before anything else; then read who the device is."""
         self._stand(None)
         await self._map.scan()
-        if await self._order.begin():
+        self._carries = bool(islanded(await self._map.read(701, REGISTERS_PER_READ)))
+        stands = await self._order.begin()
+        if stands and self._carries:
+            self._stand(Standing(None, monotonic()))
+        elif stands:
             LOGGER.info("%s: ending an order that was left standing", self.info.id)
             await self._order.end()
         told, capacity, pack = (
@@ -181,7 +188,7 @@ class SunSpecStorage:
                 tasks.create_task(self._poll(sink))
                 tasks.create_task(self._obey(sink))
         finally:
-            if self._bus.connected and self._standing is not None:
+            if self._bus.connected and self._standing is not None and not self._carries:
                 with contextlib.suppress(Theirs, TimeoutError):
                     async with asyncio.timeout(MAKE_SAFE_S):
                         await self._order.end()
@@ -202,6 +209,7 @@ class SunSpecStorage:
                 self._judge(sink, FaultCode.IMPLAUSIBLE_READING, self._soc.doubt or str(error))
             else:
                 self._alone = self.info.islands and sample.islanded is None
+                self._carry(carries=bool(sample.islanded))
                 sink.sample(sample)
                 self._report(sink, sample, ac)
             due = max(due + self._options.poll_s, clock())
@@ -226,12 +234,23 @@ class SunSpecStorage:
         detail = f"ordered {sample.applied_w:.0f} W, measured {sample.power_w:.0f} W" if ignored else ""
         self._judge(sink, FaultCode.SETPOINT_NOT_FOLLOWED, detail)
 
+    def _carry(self, *, carries: bool) -> None:
+        """Let go of the order when the inverter forms its own grid, and take it up again afterwards."""
+        if carries and not self._carries and self._standing is not None:
+            self._stand(Standing(None, monotonic()))
+        elif self._carries and not carries:
+            self._newer.set()
+        self._carries = carries
+
     async def _obey(self, sink: Sink) -> None:
-        """Write, renew and end the order as ``next_step`` says; after a refusal, a pause."""
+        """Write, renew and end the order as ``next_step`` says, not in an island; after a refusal, a pause."""
         while True:
             self._newer.clear()
             if self._again:
                 await self._start_again()
+            if self._carries:
+                await self._newer.wait()
+                continue
             wanted = self._setpoint
             power_w = self._admitted_w(wanted)
             step, until = next_step(monotonic(), wanted, power_w, self._standing, self._options.lease_s)

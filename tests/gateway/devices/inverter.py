@@ -6,6 +6,8 @@ import struct
 
 from tests.gateway.devices.modbus_device import ModbusDevice, chained
 
+AC = 40002 + 68 + 33
+"""Address of model 701's header in this inverter."""
 WSET = 40002 + 68 + 33 + 155 + 52
 """Address of model 704's header in this inverter."""
 
@@ -47,6 +49,10 @@ class Inverter(ModbusDevice):
         if self.refuses_power and pdu[:3] == struct.pack(">BH", 16, WSET + 23):
             return bytes([0x90, 3])
         return super()._answer(pdu)
+
+    def carry(self, *, alone):
+        """Form the house's own grid, off the public one, or join that again."""
+        self.holding |= {AC + 5: 0 if alone else 1, AC + 9: 2 if alone else 1}
 
     @property
     def power_w(self):

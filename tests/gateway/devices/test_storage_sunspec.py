@@ -268,6 +268,44 @@ async def test_an_order_of_a_dead_predecessor_is_ended_before_anything_else(inve
     assert inverter.written == [(WSET + 23, (1, 0, 0, 0, 0)), (WSET + 22, (0,))]
 
 
+async def test_an_inverter_that_carries_the_house_is_ordered_nothing_until_the_grid_is_back(inverter, slot):
+    async with Running(battery_on(inverter), slot) as battery:
+        battery.apply(setpoint(-3000))
+        await slot.until(lambda: slot.samples and slot.samples[-1].applied_w == -3000)
+        inverter.carry(alone=True)
+        await slot.until(lambda: slot.samples[-1].islanded)
+        written = list(inverter.written)
+        for power_w in (0, 500):
+            battery.apply(setpoint(power_w))
+            seen = len(slot.samples)
+            await slot.until(lambda: len(slot.samples) >= seen + 3)  # noqa: B023 - awaited at once
+        assert inverter.written == written
+        assert slot.samples[-1].applied_w is None
+        inverter.carry(alone=False)
+        await slot.until(lambda: slot.samples[-1].applied_w == 500)
+
+
+async def test_a_driver_that_starts_in_an_outage_neither_ends_nor_tries_anything_before_the_grid_is_back(
+    inverter, slot
+):
+    inverter.holding |= {WSET + 22: 1, WSET + 23: 1, WSET + 25: 4000}
+    inverter.carry(alone=True)
+    async with Running(battery_on(inverter), slot) as battery:
+        battery.apply(setpoint(0))
+        await slot.until(lambda: len(slot.samples) >= 3)
+        await battery.release()
+    assert inverter.written == []
+
+
+async def test_an_order_that_outlived_the_outage_is_ended_when_the_grid_is_back(inverter, slot):
+    inverter.holding |= {WSET + 22: 1, WSET + 23: 1, WSET + 25: 4000}
+    inverter.carry(alone=True)
+    async with Running(battery_on(inverter), slot):
+        await slot.until(lambda: slot.samples)
+        inverter.carry(alone=False)
+        await slot.until(lambda: inverter.point(22) == 0)
+
+
 async def test_release_ends_the_order_and_ignores_what_comes_later(inverter, slot):
     async with Running(battery_on(inverter), slot) as battery:
         battery.apply(setpoint(-3000))
