@@ -26,7 +26,7 @@ DEAREST = 1e3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
-    """One store. ``energy_kwh`` is what it begins with; ``taper`` are (slope in kW per kWh, kW at empty) of concave limits."""
+    """One store; kW and kWh also inside ``converter``, ``departures`` and ``trips``. ``energy_kwh`` is what it begins with; ``taper`` are (slope in kW per kWh, kW at empty) of concave limits."""
 
     id: DeviceId
     capacity_kwh: float
@@ -47,6 +47,11 @@ class Pack:
     worth_per_kwh: float
     is_car: bool
     circuit: str
+
+    @property
+    def runs_or_not(self) -> bool:
+        """Tell whether merely running costs something, or needs a least power."""
+        return max(self.converter.idle_w, self.converter.charge_min_w, self.converter.discharge_min_w) > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +146,7 @@ def facts_of(problem: Problem) -> Facts:
 
 
 def _number(value: float, missing: float, least: float, most: float) -> float:
-    return missing if not value == value else min(max(float(value), least), most)  # noqa: PLR0124  # NaN alone differs
+    return missing if value != value else min(max(float(value), least), most)  # noqa: PLR0124  # NaN alone differs
 
 
 def _series(values: Series | None, steps: int, missing: float, least: float, most: float) -> Series:

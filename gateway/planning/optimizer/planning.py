@@ -1,13 +1,40 @@
-"""From the problem to the schedule: a linear programme first, binaries where it cheats, a rule where all else fails."""
+"""From the problem to the schedule: a linear programme first, decisions where it cheats, a rule where all else fails."""
 
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, replace
 
-from gateway.planning.optimizer.facts import facts_of
-from gateway.planning.optimizer.program import Program
-from gateway.planning.optimizer.reading import schedule_of
-from gateway.planning.optimizer.site import lay_out
-from gateway.planning.optimizer.solver import Engine
-from gateway.planning.problem import Made, Problem, Schedule
+import numpy as np
+
+from gateway.planning.optimizer.deciding import decide, open_questions, repair
+from gateway.planning.optimizer.facts import Facts, facts_of
+from gateway.planning.optimizer.program import Matrix
+from gateway.planning.optimizer.reading import paid, schedule_of
+from gateway.planning.optimizer.reasons import codes_of
+from gateway.planning.optimizer.rule_plan import rule_plan
+from gateway.planning.optimizer.site import Decisions, Layout, lay_out
+from gateway.planning.optimizer.solver import Answer, Engine
+from gateway.planning.problem import Made, Problem, Schedule, Series
+
+LOGGER = logging.getLogger(__name__)
+
+FINENESS = (1.0, 0.7)
+"""The grids of energies on which decisions are sought; the best of them counts."""
+REPAIRS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """One programme and its answer."""
+
+    layout: Layout
+    matrix: Matrix
+    decisions: Decisions
+    answer: Answer
+
+    @property
+    def objective(self) -> float:
+        """What the programme minimised."""
+        return float(self.matrix.cost @ self.answer.values)
 
 
 class Solver:
@@ -15,18 +42,81 @@ class Solver:
 
     def __init__(self) -> None:
         self._engine = Engine()
+        self._within_s = 0.0
 
     def solve(self, problem: Problem, *, within_s: float = 5.0) -> Schedule:
         """Return the best schedule found within ``within_s`` seconds of solving. Never raises."""
         facts = facts_of(problem)
-        program = Program()
-        layout = lay_out(program, facts)
-        self._engine.seconds = 0.0
-        answer = self._engine.run(program.matrix(), within_s)
-        assert answer is not None
-        codes = [("no_benefit",) * facts.steps for _ in facts.packs]
-        schedule = schedule_of(facts, layout, answer.values, Made.OPTIMAL, codes, answer.bound)
-        return replace(schedule, seconds=self._engine.seconds)
+        self._engine.seconds, self._within_s = 0.0, within_s
+        try:
+            schedule = self._optimum(facts) if facts.steps else None
+        except Exception:  # a plan by rule is better than none, whatever went wrong
+            LOGGER.exception("The optimizer failed; the plan is made by rule")
+            self._engine, schedule = Engine(), None
+        return replace(schedule or rule_plan(facts), seconds=self._engine.seconds)
+
+    def _optimum(self, facts: Facts) -> Schedule | None:
+        first = self._run(facts, Decisions.none(facts))
+        if first is None:
+            return None
+        best: Solved | None = first
+        if open_questions(facts, first.layout, first.answer.values):
+            best = self._decided(facts, first)
+        if best is None:
+            return None
+        values = best.answer.values
+        prices = paid(facts, best.layout, best.matrix.cost)
+        bound = float(paid(facts, first.layout, first.matrix.cost) @ first.answer.values)
+        made = Made.OPTIMAL if first.answer.complete and best.answer.complete else Made.IN_TIME
+        codes = codes_of(facts, best.layout, best.answer)
+        schedule = schedule_of(facts, best.layout, values, made, codes, float(prices @ values), bound)
+        return replace(
+            schedule, binaries=best.decisions.count, bound=bound if first.answer.complete else None
+        )
+
+    def _run(self, facts: Facts, decisions: Decisions) -> Solved | None:
+        program, layout = lay_out(facts, decisions)
+        matrix = program.matrix()
+        answer = self._engine.run(matrix, self._within_s - self._engine.seconds)
+        return Solved(layout, matrix, decisions, answer) if answer else None
+
+    def _decided(self, facts: Facts, first: Solved) -> Solved | None:
+        """Return the best answer that can be done."""
+        dearer = _dearer_import(facts, first)
+        found: list[Solved] = []
+        best = first
+        for fineness in FINENESS:
+            decisions = decide(facts, first.layout, best.answer.values, dearer, fineness)
+            if solved := self._repaired(facts, decisions):
+                found.append(solved)
+                best = solved
+        return min(found, key=lambda s: s.objective, default=None)
+
+    def _repaired(self, facts: Facts, decisions: Decisions) -> Solved | None:
+        """Return an answer to ``decisions``, with more of them made until it can be done."""
+        for attempt in range(REPAIRS):
+            solved = self._run(facts, decisions)
+            if solved is None:
+                if not decisions.firm.any():
+                    return None
+                off = np.where(decisions.firm, 0, decisions.modes).astype(np.int8)
+                decisions = replace(decisions, modes=off, firm=np.zeros_like(decisions.firm))
+                continue
+            further = repair(
+                facts, solved.layout, solved.answer.values, decisions, last=attempt >= REPAIRS // 2
+            )
+            if further is None:
+                return solved
+            decisions = further
+        return None
+
+
+def _dearer_import(facts: Facts, solved: Solved) -> Series:
+    """Return by how much the peak and the tiers make a kWh of import dearer, by their rows' duals."""
+    extra, hours = np.zeros(facts.steps), np.maximum(facts.hours, 1e-9)
+    for rows, columns, shares in solved.layout.shared:
+        np.add.at(extra, columns, -solved.answer.duals[rows] * shares)
+    return np.where(facts.hours > 0, extra / hours, 0.0)
 
 
 def solve(problem: Problem, *, within_s: float = 5.0, warm: object | None = None) -> Schedule:

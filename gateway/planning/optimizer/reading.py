@@ -7,8 +7,7 @@ import numpy as np
 from gateway.model import DeviceId
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.site import Layout
-from gateway.planning.optimizer.soft import Slack
-from gateway.planning.optimizer.store import StoreColumns
+from gateway.planning.optimizer.soft import PENALTY, Slack, sooner
 from gateway.planning.problem import Lack, Made, Schedule, Series, Shortfall
 
 LEAST_KWH = 1e-3
@@ -21,10 +20,11 @@ def schedule_of(
     values: Series,
     made: Made,
     codes: Sequence[tuple[str, ...]],
+    cost: float,
     bound: float | None,
 ) -> Schedule:
     """Return the schedule that ``values`` describe."""
-    flows = [_flow(facts, store, values) for store in layout.stores]
+    flows = [store.flow(values) for store in layout.stores]
     curtailed = values[layout.curtailed] if len(layout.curtailed) else np.zeros(facts.steps)
     grid = facts.load_kw - facts.pv_kw + curtailed + sum((c - d for c, d in flows), np.zeros(facts.steps))
     short = [
@@ -43,18 +43,25 @@ def schedule_of(
         energy_wh=energy_wh,
         grid_w=grid * 1e3,
         curtailed_w=curtailed * 1e3,
-        cost=0.0,
+        cost=cost,
         bound=bound,
         codes={pack.id: code for pack, code in zip(facts.packs, codes, strict=True)},
         shortfalls=tuple(sorted(short, key=lambda s: (list(Lack).index(s.lack), s.step))),
     )
 
 
-def _flow(facts: Facts, store: StoreColumns, values: Series) -> tuple[Series, Series]:
-    charge, discharge = np.zeros(facts.steps), np.zeros(facts.steps)
-    charge[store.charge_at] = values[store.charge]
-    discharge[store.discharge_at] = values[store.discharge]
-    return charge, discharge
+def paid(facts: Facts, layout: Layout, cost: Series) -> Series:
+    """Return ``cost`` per column without the penalties and tie-breaks: what is truly paid."""
+    paid = cost.copy()
+    paid[layout.unpriced] = 0.0
+    for slack in (*layout.slacks, *(s for p in layout.stores for s in p.slacks)):
+        if slack.lack in PENALTY:
+            paid[slack.columns] = 0.0
+    later = sooner(facts.hours)
+    for store in layout.stores:
+        paid[store.charge] -= later[store.charge_at]
+        paid[store.discharge] -= later[store.discharge_at]
+    return paid
 
 
 def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:

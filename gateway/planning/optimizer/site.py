@@ -3,17 +3,45 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.planning.optimizer.facts import Facts
 from gateway.planning.optimizer.program import Index, Program, Term
 from gateway.planning.optimizer.soft import DOUBT, PENALTY, Slack
-from gateway.planning.optimizer.store import StoreColumns, add_store
+from gateway.planning.optimizer.store import FREE, StoreColumns, add_store
 from gateway.planning.problem import Lack, Series
+
+
+type Shared = tuple[Index, Index, Series]
+"""Rows that make import dearer than its price, the peak's and the tiers'; the steps in them, and with which weight."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """What a linear programme cannot know.
+
+    Per store and step its mode, and whether its least power is ``firm``; per step the direction of the grid.
+    """
+
+    modes: NDArray[np.int8]
+    firm: NDArray[np.bool_]
+    grid: NDArray[np.int8]
+
+    @classmethod
+    def none(cls, facts: Facts) -> Decisions:
+        """Return nothing decided."""
+        shape = (len(facts.packs), facts.steps)
+        return cls(np.full(shape, FREE, np.int8), np.zeros(shape, bool), np.full(facts.steps, FREE, np.int8))
+
+    @property
+    def count(self) -> int:
+        """How many are made."""
+        return int((self.modes != FREE).sum() + (self.grid != FREE).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where everything stands."""
+    """Where everything stands; ``unpriced`` columns steer without being paid for; ``shared`` rows make import dearer."""
 
     bought: Index
     sold: Index
@@ -21,38 +49,38 @@ class Layout:
     balance: Index
     stores: tuple[StoreColumns, ...]
     slacks: tuple[Slack, ...]
+    unpriced: Index
+    shared: tuple[Shared, ...]
+
+    def our_kw(self, values: Series) -> Series:
+        """Return the power into each store (stores × steps)."""
+        flows = [np.subtract(*store.flow(values)) for store in self.stores]
+        return np.array(flows).reshape(len(self.stores), len(self.bought))
 
 
-def lay_out(program: Program, facts: Facts) -> Layout:
-    """Add all of ``facts`` to an empty programme."""
-    steps, hours, net = facts.steps, facts.hours, facts.load_kw - facts.pv_kw
-    stores = tuple(add_store(program, facts, number) for number in range(len(facts.packs)))
-    import_kw, export_kw = most_exchange(facts)
-    bought = program.columns(steps, 0, import_kw, facts.buy * hours)
-    sold = program.columns(steps, 0, export_kw, -facts.sell * hours)
-    curtailed = program.columns(steps, 0, facts.pv_kw) if facts.curtailable else np.zeros(0, np.int32)
-    ours: list[Term] = [term for store in stores for term in powers(store)]
-    balance = program.rows(
-        steps,
-        net,
-        net,
-        (bought, 1.0),
-        (sold, -1.0),
-        (curtailed, -1.0, np.arange(len(curtailed), dtype=np.int32)),
-        *((columns, -np.asarray(sign), at) for columns, sign, at in ours),
+def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
+    """Return the programme of ``facts``, with what is decided already."""
+    program, steps, hours = Program(), facts.steps, facts.hours
+    net = facts.load_kw - facts.pv_kw
+    stores = tuple(
+        add_store(program, facts, number, decisions.modes[number], decisions.firm[number])
+        for number in range(len(facts.packs))
     )
+    import_kw, export_kw = most_exchange(facts)
+    bought = program.columns(steps, 0, import_kw * (decisions.grid != -1), facts.buy * hours)
+    sold = program.columns(steps, 0, export_kw * (decisions.grid != 1), -facts.sell * hours)
+    dumped = facts.pv_kw if facts.curtailable else np.zeros(0)
+    curtailed = program.columns(len(dumped), 0, dumped)
+    taken = [(columns, -np.asarray(sign), at) for store in stores for columns, sign, at in store.terms()]
+    every = np.arange(len(dumped), dtype=np.int32)
+    balance = program.rows(steps, net, net, (bought, 1.0), (sold, -1.0), (curtailed, -1.0, every), *taken)
     _add_circuits(program, facts, stores)
-    _add_peak(program, facts, bought)
-    _add_tiers(program, facts, bought)
+    shared = (*_add_peak(program, facts, bought), *_add_tiers(program, facts, bought))
     if not facts.battery_may_charge_car:
         _add_no_battery_to_car(program, facts, stores, sold)
+    doubt = _add_room_for_doubt(program, facts, bought)
     slacks = (*_limits(program, facts, bought, sold), *_reserves(program, facts, stores, bought))
-    return Layout(bought, sold, curtailed, balance, stores, slacks)
-
-
-def powers(store: StoreColumns) -> tuple[tuple[Index, float, Index], tuple[Index, float, Index]]:
-    """Return the terms of a store's power into it, by step."""
-    return (store.charge, 1.0, store.charge_at), (store.discharge, -1.0, store.discharge_at)
+    return program, Layout(bought, sold, curtailed, balance, stores, slacks, doubt, shared)
 
 
 def most_exchange(facts: Facts) -> tuple[Series, Series]:
@@ -69,33 +97,34 @@ def most_exchange(facts: Facts) -> tuple[Series, Series]:
 
 def _add_circuits(program: Program, facts: Facts, stores: tuple[StoreColumns, ...]) -> None:
     for circuit in facts.circuits:
-        terms = [term for number in circuit.packs for term in powers(stores[number])]
+        terms = [term for number in circuit.packs for term in stores[number].terms()]
         program.rows(facts.steps, circuit.least_kw, circuit.most_kw, *terms)
 
 
-def _add_peak(program: Program, facts: Facts, bought: Index) -> None:
-    if facts.peak_per_kw <= 0 or not facts.peak_of:
-        return
-    peak = program.columns(1, facts.peak_so_far_kw, np.inf, facts.peak_per_kw)
+def _add_peak(program: Program, facts: Facts, bought: Index) -> list[Shared]:
+    """Add the month's highest mean import, of whole metered intervals."""
     spans, hours = facts.peak_of, facts.hours
+    if facts.peak_per_kw <= 0 or not spans:
+        return []
+    peak = program.columns(1, facts.peak_so_far_kw, np.inf, facts.peak_per_kw)
     within = np.concatenate([np.full(b - a, i, np.int32) for i, (a, b) in enumerate(spans)])
     share = np.concatenate([hours[a:b] / max(hours[a:b].sum(), 1e-9) for a, b in spans])
-    every = np.arange(len(spans), dtype=np.int32)
-    program.rows(
-        len(spans),
-        -np.inf,
-        0,
-        (bought[: len(within)], share, within),
-        (np.repeat(peak, len(spans)), -1.0, every),
-    )
+    every, steps = np.arange(len(spans), dtype=np.int32), np.arange(len(within), dtype=np.int32)
+    mean = (bought[steps], share, within)
+    rows = program.rows(len(spans), -np.inf, 0, mean, (np.repeat(peak, len(spans)), -1.0, every))
+    return [(rows[within], steps, share)]
 
 
-def _add_tiers(program: Program, facts: Facts, bought: Index) -> None:
+def _add_tiers(program: Program, facts: Facts, bought: Index) -> list[Shared]:
+    """Add what import costs more above each tier."""
+    every, first = np.arange(facts.steps, dtype=np.int32), np.zeros(facts.steps, np.int32)
+    shared = []
     for above, extra in facts.tiers:
         if extra > 0:
             dearer = program.columns(1, 0, np.inf, extra)
-            first = np.zeros(facts.steps, np.int32)
-            program.rows(1, -np.inf, above, (bought, facts.hours, first), (dearer, -1.0))
+            row = program.rows(1, -np.inf, above, (bought, facts.hours, first), (dearer, -1.0))
+            shared.append((np.repeat(row, facts.steps), every, facts.hours))
+    return shared
 
 
 def _add_no_battery_to_car(
@@ -119,6 +148,16 @@ def _add_no_battery_to_car(
         both = at[store.discharge_at] >= 0
         terms.append((store.discharge[both], 1.0, at[store.discharge_at[both]]))
     program.rows(len(charging), -np.inf, house, *terms, (sold[charging], -1.0))
+
+
+def _add_room_for_doubt(program: Program, facts: Facts, bought: Index) -> Index:
+    """Leave room under the import limit for what a bad day draws more, as long as that is cheap."""
+    able, _ = most_exchange(facts)
+    at = np.flatnonzero((facts.doubt_kw > 0) & (able + facts.doubt_kw > facts.import_kw)).astype(np.int32)
+    over = program.columns(len(at), 0, np.inf, DOUBT * facts.hours[at])
+    room = np.maximum(facts.import_kw - facts.doubt_kw, 0)[at]
+    program.rows(len(at), -np.inf, room, (bought[at], 1.0), (over, -1.0))
+    return over
 
 
 def _limits(program: Program, facts: Facts, bought: Index, sold: Index) -> list[Slack]:
@@ -166,7 +205,7 @@ def _reserves(program: Program, facts: Facts, stores: tuple[StoreColumns, ...], 
         for way in (1.0, -1.0):
             terms: list[Term] = []
             for number in band.packs:
-                for columns, sign, steps in powers(stores[number]):
+                for columns, sign, steps in stores[number].terms():
                     inside = rows[steps] >= 0
                     terms.append((columns[inside], sign * way, rows[steps[inside]]))
             free = sum((p.charge_kw if way > 0 else p.discharge_kw for p in packs), np.zeros(facts.steps))[at]

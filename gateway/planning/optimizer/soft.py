@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gateway.planning.optimizer.program import Index
 from gateway.planning.problem import Lack, Series
 
@@ -32,3 +34,8 @@ class Slack:
     steps: Index
     hours: Series | None = None
     pack: int | None = None
+
+
+def sooner(hours: Series) -> Series:
+    """Return what one kW moved in each step costs by ``SOONER``."""
+    return SOONER * (0.5 + 0.5 * np.cumsum(hours) / max(float(hours.sum()), 1e-9)) * hours

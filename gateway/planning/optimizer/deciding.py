@@ -1,0 +1,73 @@
+"""Decides what the linear programme left open: where it charges and discharges at once, and what runs below its least power."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.planning.optimizer.dynamic import best_course
+from gateway.planning.optimizer.facts import Facts, Pack
+from gateway.planning.optimizer.site import Decisions, Layout
+from gateway.planning.optimizer.store import FREE
+from gateway.planning.problem import Series
+
+LEAST_KW = 1e-5
+MOST_COURSES = 12
+"""Of more stores than this each is rounded; one by one they would take too long."""
+
+
+def at_once(facts: Facts, layout: Layout, values: Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell where stores charge and discharge, and where the grid gives and takes, in one step."""
+    flows = [np.minimum(*store.flow(values)) > LEAST_KW for store in layout.stores]
+    exchange = np.minimum(values[layout.bought], values[layout.sold]) > LEAST_KW
+    return np.array(flows, bool).reshape(len(flows), facts.steps), exchange
+
+
+def open_questions(facts: Facts, layout: Layout, values: Series) -> bool:
+    """Tell whether ``values`` are nothing that could be done."""
+    stores, grid = at_once(facts, layout, values)
+    return bool(stores.any() or grid.any() or any(pack.runs_or_not for pack in facts.packs))
+
+
+def decide(facts: Facts, layout: Layout, values: Series, dearer_import: Series, fineness: float) -> Decisions:
+    """Return the modes of each store's best course, one store after the other, the others as ``values`` have them."""
+    powers, decisions = layout.our_kw(values), Decisions.none(facts)
+    stores, _ = at_once(facts, layout, values)
+    affected = [n for n, pack in enumerate(facts.packs) if pack.runs_or_not or stores[n].any()]
+    for number in affected:
+        if len(affected) <= MOST_COURSES:
+            powers[number] = best_course(facts, number, powers, dearer_import, fineness)
+        way = np.sign(np.where(np.abs(powers[number]) > LEAST_KW, powers[number], 0)).astype(np.int8)
+        idle = 0 if facts.packs[number].runs_or_not else FREE
+        decisions.modes[number] = np.where(way == 0, idle, way)
+    return decisions
+
+
+def repair(
+    facts: Facts, layout: Layout, values: Series, decisions: Decisions, *, last: bool
+) -> Decisions | None:
+    """Return ``decisions`` with what ``values`` still break, None where that is nothing. ``last`` makes nothing firm any more."""
+    stores, grid = at_once(facts, layout, values)
+    powers, modes, firm = layout.our_kw(values), decisions.modes.copy(), decisions.firm.copy()
+    net = facts.load_kw - facts.pv_kw + powers.sum(0)
+    directions = np.where(grid, np.where(net >= 0, 1, -1), decisions.grid).astype(np.int8)
+    modes[stores] = np.where(powers[stores] >= 0, 1, -1)
+    for number, pack in enumerate(facts.packs):
+        if pack.runs_or_not:
+            _round(pack, powers[number], modes[number], firm[number], last=last)
+    changed = (modes != decisions.modes).any() or (firm != decisions.firm).any() or grid.any()
+    return replace(decisions, modes=modes, firm=firm, grid=directions) if changed else None
+
+
+def _round(
+    pack: Pack, power: Series, modes: NDArray[np.int8], firm: NDArray[np.bool_], *, last: bool
+) -> None:
+    """Make firm what is nearer to the least power than to nothing; turn the rest of what is below it off."""
+    least = np.where(modes == 1, pack.converter.charge_min_w, pack.converter.discharge_min_w)
+    running = (modes == 1) | (modes == -1)
+    below = running & (np.abs(power) < least - LEAST_KW)
+    keep = below & (np.abs(power) >= least / 2) & ~firm & (not last)
+    firm |= keep
+    off = (below & ~keep) | (running & (np.abs(power) <= LEAST_KW) & ~firm)
+    modes[off] = 0
+    firm[off] = False
