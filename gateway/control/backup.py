@@ -5,7 +5,8 @@ The transfer is the hardware's; this only reacts, by monotonic time alone: it ne
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config import BackupTable, ControlTables

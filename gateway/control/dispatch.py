@@ -5,7 +5,9 @@ site's limits are fitted (site_limits.py), highest last, so that they stand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.config import ControlTables
 from gateway.control import backup

@@ -4,7 +4,9 @@ A wish of a higher rung is never replaced by a lower one; an interval only ever 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.control.backup import binds, carried, without_grid
 from gateway.control.frequency.rung import frequency
@@ -28,10 +30,14 @@ from gateway.model import (
 
 FLOOR_HYSTERESIS_PCT = 2.0
 _CHARGING = Interval(0.0, 1e6)
+_NAMEPLATE, _NOW, _DEPARTURE = (
+    Reason(Rung.CAPABILITY, "nameplate"),
+    Reason(Rung.CAPABILITY, "device_limit"),
+    Reason(Rung.PLAN, "departure"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What was said of one device alone: the owner's lease on it, and its faults."""
 
     request: Request | None = None
@@ -41,8 +47,7 @@ class Said:
 NOTHING = Said()
 
 
-@dataclass(frozen=True, slots=True)
-class Bid:
+class Bid(Struct, frozen=True):
     """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges.
 
     ``apart``: what it does is not the house's, so that the other devices do not work against it.
@@ -65,35 +70,13 @@ class Bid:
         if allowed.min_w <= was.min_w and was.max_w <= allowed.max_w:
             return self
         interval = was.narrow(allowed)
-        return Bid(
-            self.device,
-            interval,
-            reason if interval.min_w > was.min_w else self.low,
-            reason if interval.max_w < was.max_w else self.high,
-            self.wish_w,
-            self.wish,
-            self.engage,
-            self.automatic,
-            self.apart,
-            self.said,
-        )
+        low = reason if interval.min_w > was.min_w else self.low
+        high = reason if interval.max_w < was.max_w else self.high
+        return replace(self, interval=interval, low=low, high=high)
 
     def wishing(self, power_w: float, reason: Reason) -> Bid:
         """Return the bid with a wish, unless a higher rung already has one."""
-        if self.wish is not None:
-            return self
-        return Bid(
-            self.device,
-            self.interval,
-            self.low,
-            self.high,
-            power_w,
-            reason,
-            self.engage,
-            self.automatic,
-            self.apart,
-            self.said,
-        )
+        return self if self.wish is not None else replace(self, wish_w=power_w, wish=reason)
 
 
 def soc_pct(sample: StorageSample | EvseSample | None) -> float | None:
@@ -122,8 +105,7 @@ def opening_bid(snapshot: Snapshot, device: DeviceId, heard: Said) -> Bid:
     """Return the bid with everything that the device could ever do."""
     rated = snapshot.devices[device].rated
     unlimited = Interval(-1e6, 1e6) if rated == ZERO else rated
-    nameplate = Reason(Rung.CAPABILITY, "nameplate")
-    return Bid(device, unlimited, nameplate, nameplate, said=heard)
+    return Bid(device, unlimited, _NAMEPLATE, _NAMEPLATE, said=heard)
 
 
 def capability(bid: Bid, snapshot: Snapshot) -> Bid:
@@ -131,13 +113,12 @@ def capability(bid: Bid, snapshot: Snapshot) -> Bid:
     sample = sample_of(snapshot, bid.device)
     if sample is None:
         return bid.narrowed(ZERO, Reason(Rung.CAPABILITY, "device_silent"))
-    live = Interval(-sample.discharge_max_w, sample.charge_max_w)
     if isinstance(sample, EvseSample) and sample.state is not EvseState.READY:
         code = "unplugged" if sample.state is EvseState.UNPLUGGED else "no_session"
         return replace(bid.narrowed(ZERO, Reason(Rung.CAPABILITY, code)), engage=sample.plugged)
-    if soc_pct(sample) is None:
-        live = replace(live, min_w=0.0)
-    return bid.narrowed(live, Reason(Rung.CAPABILITY, "device_limit"))
+    least_w = 0.0 if soc_pct(sample) is None else -sample.discharge_max_w
+    live = Interval(least_w, sample.charge_max_w)
+    return bid.narrowed(live, _NOW)
 
 
 def faults(bid: Bid, _snapshot: Snapshot) -> Bid:
@@ -219,7 +200,7 @@ def pressing(bid: Bid, snapshot: Snapshot) -> Bid:
     urgency = snapshot.control.urgencies.get(bid.device)
     if urgency is None or urgency.must_w <= 0:
         return bid
-    return bid.wishing(urgency.must_w, Reason(Rung.PLAN, "departure"))
+    return bid.wishing(urgency.must_w, _DEPARTURE)
 
 
 def departing(bid: Bid, snapshot: Snapshot) -> Bid:
@@ -228,7 +209,7 @@ def departing(bid: Bid, snapshot: Snapshot) -> Bid:
     if urgency is None:
         return bid
     wish_w = bid.interval.max_w if urgency.need_wh > 0 else 0.0
-    return bid.wishing(wish_w, Reason(Rung.PLAN, "departure"))
+    return bid.wishing(wish_w, _DEPARTURE)
 
 
 def owner_request(bid: Bid, snapshot: Snapshot) -> Bid:

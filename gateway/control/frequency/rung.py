@@ -1,7 +1,8 @@
 """Pure: the rung of the ladder for an armed frequency reserve, between the backup reserve and a dispatch call."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gateway.model import Reason, Rung, Snapshot
 
