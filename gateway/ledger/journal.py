@@ -18,6 +18,8 @@ import msgspec
 
 from gateway.faults import FaultCode
 from gateway.ledger.energy import Account, Register, Sample, advance
+from gateway.ledger.means import QuarterMean, Running, follow
+from gateway.ledger.tables import SCHEMA, Retention
 from gateway.ledger.thinning import decision_worth, sample_worth
 from gateway.ledger.trips import TripWatch, is_one
 from gateway.model import (
@@ -43,41 +45,6 @@ CHECKPOINT_S = 10.0
 RETRY_S = 10.0
 NEWEST_S = 60.0
 PURGE_ROWS = 500
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS samples (
-  device TEXT, utc REAL, power_w REAL, soc_pct REAL, in_wh REAL, out_wh REAL, PRIMARY KEY (device, utc)
-);
-CREATE TABLE IF NOT EXISTS decisions (utc REAL, device TEXT, body BLOB);
-CREATE TABLE IF NOT EXISTS plans (id TEXT PRIMARY KEY, utc REAL, body BLOB);
-CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, utc REAL, body BLOB);
-CREATE TABLE IF NOT EXISTS grid_events (utc REAL, id TEXT, body BLOB);
-CREATE TABLE IF NOT EXISTS faults (
-  code TEXT, device TEXT, utc REAL, until REAL, detail TEXT, PRIMARY KEY (code, device, utc)
-);
-CREATE TABLE IF NOT EXISTS trips (device TEXT, utc REAL, body BLOB, PRIMARY KEY (device, utc));
-CREATE TABLE IF NOT EXISTS energy (device TEXT PRIMARY KEY, body BLOB);
-CREATE INDEX IF NOT EXISTS samples_utc ON samples (utc);
-CREATE INDEX IF NOT EXISTS decisions_utc ON decisions (utc);
-CREATE INDEX IF NOT EXISTS plans_utc ON plans (utc);
-CREATE INDEX IF NOT EXISTS requests_utc ON requests (utc);
-CREATE INDEX IF NOT EXISTS grid_events_utc ON grid_events (utc);
-CREATE INDEX IF NOT EXISTS grid_events_id ON grid_events (id, utc);
-CREATE INDEX IF NOT EXISTS faults_utc ON faults (utc);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Days that each table remembers; energy totals are for life."""
-
-    samples: int = 62
-    decisions: int = 30
-    plans: int = 30
-    requests: int = 365
-    grid_events: int = 730
-    faults: int = 365
-    trips: int = 1100
 
 
 @dataclass(slots=True)
@@ -121,6 +88,7 @@ class Journal:
         self._shown: dict[DeviceId, EnergyTotals] = {}
         self._trips = TripWatch()
         self._last_trips: dict[DeviceId, Trip] = {}
+        self._running = Running()
         with self._disk():
             self._open()
 
@@ -129,6 +97,7 @@ class Journal:
     def record(self, snapshot: Snapshot) -> None:
         """Take what is worth remembering from ``snapshot``; commits every 2 s."""
         self._count(snapshot)
+        self._running, ended = follow(self._running, snapshot)
         if self._db is None and not _due(self._tried_at, snapshot.at, RETRY_S):
             return
         self._tried_at = snapshot.at
@@ -140,6 +109,9 @@ class Journal:
             self._record_requests(db, snapshot.wishes.requests, snapshot.utc)
             self._record_faults(db, snapshot.faults, snapshot.utc)
             self._record_trips(db, snapshot)
+            if ended is not None:
+                row = (ended.utc.timestamp(), ended.load_w, ended.pv_w)
+                db.execute("INSERT OR REPLACE INTO means VALUES (?, ?, ?)", row)
             if _due(self._committed_at, snapshot.at, COMMIT_S):
                 self._commit(db, snapshot.at, snapshot.utc)
 
@@ -256,6 +228,18 @@ class Journal:
         """Return the newest ``limit`` trips of the car of one charger, or of all, newest first."""
         query = "SELECT body FROM trips WHERE ?1 IS NULL OR device = ?1 ORDER BY utc DESC LIMIT ?2"
         return [msgspec.json.decode(body, type=Trip) for (body,) in self._query(query, (charger, limit))]
+
+    def means(self, start: datetime, end: datetime) -> list[QuarterMean]:
+        """Return the house's and the sun's means of the quarters that begin in [start, end), oldest first."""
+        rows = self._query(
+            "SELECT utc, load_w, pv_w FROM means WHERE utc >= ? AND utc < ? ORDER BY utc",
+            (start.timestamp(), end.timestamp()),
+        )
+        return [QuarterMean(datetime.fromtimestamp(utc, UTC), *rest) for utc, *rest in rows]
+
+    def mean_now(self, least_s: float) -> QuarterMean | None:
+        """Return the mean of the quarter under way, None while less than ``least_s`` of it was watched."""
+        return self._running.mean(least_s)
 
     def last_trips(self) -> Mapping[DeviceId, Trip]:
         """Return the newest trip of each car, under way or ended."""

@@ -1,0 +1,209 @@
+"""Pure: what is known of the site now → the ``Problem`` of its next two days. What is missing is assumed, and said."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from gateway.config import CircuitTable, GridTable
+from gateway.model import WindowKind
+from gateway.planning import forecast, price_series
+from gateway.planning.problem import (
+    Band,
+    CircuitLimit,
+    DemandCharge,
+    GridSide,
+    Horizon,
+    Problem,
+    ReserveBand,
+    Series,
+)
+from gateway.planning.question import Past, Question, ToldSlot
+from gateway.planning.steps import Stretch, horizon_of, largest, least, mean
+from gateway.planning.stores import stores_of
+
+IMPORT_PER_KWH, EXPORT_PER_KWH = 0.30, 0.08
+"""Where no price was ever known."""
+DOUBT = 0.3
+"""How far the day may be off a forecast that comes without quantiles."""
+PEAK_PER_KW = 5.0
+"""What a site with a target for its peak, but no tariff for it, is taken to pay above it, per kW."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Situation:
+    """A problem, and the codes of what had to be assumed for it (model.PLAN_NOTES)."""
+
+    problem: Problem
+    notes: tuple[str, ...] = ()
+
+
+def situation(question: Question) -> Situation:
+    """Return the problem that ``question`` poses; never fails for want of a price, a meter, a history or a charge."""
+    planning, utc = question.site.planning, question.snapshot.utc
+    horizon = horizon_of(utc, planning.step_min, planning.horizon_h)
+    notes: list[str] = []
+    bought, sold = _prices(question, horizon, notes)
+    found = stores_of(question, horizon, float(np.mean(bought)))
+    if found.unknown:
+        notes.append("soc_unknown")
+    load_w, pv_w = _load(question, horizon, notes), _sun(question, horizon)
+    problem = Problem(
+        horizon,
+        _grid(question, horizon, bought, sold),
+        load_w,
+        pv_w,
+        found.stores,
+        tuple(_circuits(question, horizon)),
+        tuple(_reserves(question, horizon)),
+        battery_may_charge_car=question.wishes.owner.battery_may_charge_car,
+    )
+    return Situation(problem, tuple(notes))
+
+
+# ── prices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prices(question: Question, horizon: Horizon, notes: list[str]) -> tuple[Series, Series]:
+    zone = ZoneInfo(question.site.time_zone)
+    if not question.prices:
+        notes.append("price_unknown")
+        ones = np.ones(horizon.steps)
+        return IMPORT_PER_KWH * ones, EXPORT_PER_KWH * ones
+    known = price_series.series(question.prices, horizon, zone)
+    if not known.known[0]:
+        notes.append("price_unknown")
+    elif not known.known.all():
+        notes.append("price_guessed")
+    return known.import_per_kwh, known.export_per_kwh
+
+
+# ── load and sun ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _load(question: Question, horizon: Horizon, notes: list[str]) -> Band:
+    if question.snapshot.grid() is None:
+        notes.append("no_meter")
+    told = _told(question.load, horizon)
+    if told is not None and not np.isnan(told.p50).any():
+        return told
+    zone = ZoneInfo(question.site.time_zone)
+    past = question.past
+    if past is None or not np.isfinite(past.load_w).any():
+        notes.append("no_history")
+    own = forecast.load(_history(past, horizon, "load_w"), horizon.starts_at, horizon.hours, zone)
+    return own if told is None else _over(told, own)
+
+
+def _sun(question: Question, horizon: Horizon) -> Band:
+    told, past = _told(question.solar, horizon), question.past
+    if past is None or not np.isfinite(past.pv_w).any():
+        own = Band.sure(np.zeros(horizon.steps))
+    else:
+        own = forecast.pv(_history(past, horizon, "pv_w"), horizon.starts_at, horizon.hours)
+    return own if told is None else _over(told, own)
+
+
+def _history(past: Past | None, horizon: Horizon, name: str) -> forecast.History:
+    if past is None:
+        return forecast.History(horizon.starts_at, 900, np.zeros(0))
+    return forecast.History(past.starts_at, 900, np.asarray(getattr(past, name), np.float64))
+
+
+def _told(slots: Iterable[ToldSlot], horizon: Horizon) -> Band | None:
+    """Return a forecast that was handed in, NaN where it does not reach; None where it does not reach at all."""
+    slots = tuple(slots)
+
+    def part(name: str, factor: float) -> Series:
+        return mean(horizon, (_stretch(s, getattr(s, name), factor) for s in slots))
+
+    middle = mean(horizon, ((s.starts_at, s.ends_at, s.value) for s in slots))
+    if np.isnan(middle).all():
+        return None
+    return Band(
+        middle, np.minimum(part("p10", 1 - DOUBT), middle), np.maximum(part("p90", 1 + DOUBT), middle)
+    )
+
+
+def _stretch(slot: ToldSlot, quantile: float | None, factor: float) -> Stretch:
+    return slot.starts_at, slot.ends_at, slot.value * factor if quantile is None else quantile
+
+
+def _over(told: Band, own: Band) -> Band:
+    """Return what was told, and our own where nothing was."""
+    known = ~np.isnan(told.p50)
+    return Band(
+        np.where(known, told.p50, own.p50),
+        np.where(known, told.p10, own.p10),
+        np.where(known, told.p90, own.p90),
+    )
+
+
+# ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _grid(question: Question, horizon: Horizon, bought: Series, sold: Series) -> GridSide:
+    table, ones = question.site.grid, np.ones(horizon.steps)
+    fuse_w = table.main_fuse_a * table.nominal_voltage_v * table.phases
+    carbon = mean(horizon, ((s.starts_at, s.ends_at, s.value) for s in question.carbon))
+    return GridSide(
+        bought,
+        sold,
+        import_max_w=min(fuse_w, _or_inf(table.import_limit_w)) * ones,
+        export_max_w=min(fuse_w, _or_inf(table.export_limit_w)) * ones,
+        import_cap_w=least(horizon, _windows(question, WindowKind.IMPORT_LIMIT)),
+        export_cap_w=least(horizon, _windows(question, WindowKind.EXPORT_LIMIT)),
+        obliged_w=mean(horizon, _windows(question, WindowKind.DISPATCH)),
+        carbon_g_per_kwh=None
+        if np.isnan(carbon).all()
+        else np.nan_to_num(carbon, nan=float(np.nanmean(carbon))),
+        carbon_per_kg=question.site.planning.carbon_per_kg,
+        demand=_demand(question, table),
+    )
+
+
+def _or_inf(value: float | None) -> float:
+    return np.inf if value is None else value
+
+
+def _windows(question: Question, kind: WindowKind) -> Iterable[Stretch]:
+    return ((w.starts_at, w.ends_at, w.value) for w in question.wishes.windows if w.kind is kind)
+
+
+def _demand(question: Question, table: GridTable) -> DemandCharge | None:
+    if table.peak_target_w is None:
+        return None
+    so_far_w = max(table.peak_target_w, question.snapshot.control.peak.peak_w)
+    steps = max(1, round(table.peak_interval_s / 60 / question.site.planning.step_min))
+    return DemandCharge(PEAK_PER_KW, so_far_w, steps)
+
+
+def _circuits(question: Question, horizon: Horizon) -> Iterable[CircuitLimit]:
+    for name, table in question.site.circuits.items():
+        volts = question.site.grid.nominal_voltage_v * len(table.phases)
+        ones = np.ones(horizon.steps)
+        yield CircuitLimit(
+            name, table.fuse_a * volts * ones, _others_w(question, table, volts) * ones, table.within
+        )
+
+
+def _others_w(question: Question, table: CircuitTable, volts: float) -> float:
+    """What a circuit feeds besides: as its meter shows it now, else as declared."""
+    meter = question.snapshot.meters.get(table.meter) if table.meter else None
+    if meter is None:
+        return table.other_load_a * volts
+    samples = (
+        question.snapshot.storages.get(d) or question.snapshot.evses.get(d)
+        for d in question.snapshot.devices
+        if d in table.devices
+    )
+    return meter.power_w - sum(s.power_w for s in samples if s is not None)
+
+
+def _reserves(question: Question, horizon: Horizon) -> Iterable[ReserveBand]:
+    hold_h = question.site.reserve.reservoir_min / 60
+    for window in question.wishes.reserves:
+        power_w = largest(horizon, [(window.starts_at, window.ends_at, window.power_w)])
+        if power_w.any():
+            yield ReserveBand(power_w, hold_h, window.devices)

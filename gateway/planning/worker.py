@@ -1,0 +1,44 @@
+"""The planner's own process: questions come in on standard input, answers go out on standard output.
+
+It ends when its input does, so that it never outlives who asks. It is niced: control and the owner's interface go first.
+"""
+
+import os
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from gateway.planning.optimizer import Solver
+from gateway.planning.orders import plan_of
+from gateway.planning.question import Answer, Expected, Question
+from gateway.planning.situation import situation
+
+NICE = 10
+
+
+def answer_to(question: Question, solver: Solver | None = None) -> Answer:
+    """Return the plan for what ``question`` tells."""
+    known = situation(question)
+    schedule = (solver or Solver()).solve(known.problem, within_s=question.within_s)
+    plan = plan_of(known.problem, schedule, question.because, known.notes)
+    load_w, pv_w = known.problem.load_w.p50, known.problem.pv_w.p50
+    return Answer(
+        plan, Expected(tuple(round(float(w), 1) for w in load_w), tuple(round(float(w), 1) for w in pv_w))
+    )
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer frames (a 4-byte big-endian length, then MessagePack) until ``source`` ends."""
+    decoder, encoder = msgspec.msgpack.Decoder(Question), msgspec.msgpack.Encoder()
+    solver = Solver()
+    while len(size := source.read(4)) == 4:
+        question = decoder.decode(source.read(int.from_bytes(size, "big")))
+        body = encoder.encode(answer_to(question, solver))
+        sink.write(len(body).to_bytes(4, "big") + body)
+        sink.flush()
+
+
+if __name__ == "__main__":
+    os.nice(NICE)
+    serve(sys.stdin.buffer, sys.stdout.buffer)
