@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.decoding import decode, meant, table_of, within
 from gateway.faults import ConfigError
+from gateway.tariff_tables import TariffTable
 
 __all__ = ["decode", "within"]  # drivers decode tables of their own
 
@@ -206,6 +207,7 @@ class SiteConfig:
     api: ListenTable = field(default_factory=lambda: ListenTable(port=8443))
     utility: ListenTable | None = None
     prices: PricesTable | None = None
+    tariff: TariffTable | None = None
     planning: PlanningTable = field(default_factory=PlanningTable)
     circuits: Mapping[str, CircuitTable] = field(default_factory=dict)
     reserve: ReserveTable = field(default_factory=ReserveTable)
@@ -267,6 +269,7 @@ def parse(tables: Mapping[str, Any], path: Path = Path("site.toml")) -> SiteConf
         reserve=decode(ReserveTable, tables.get("reserve", {}), "reserve"),
         backup=backup,
         planning=decode(PlanningTable, tables.get("planning", {}), "planning"),
+        tariff=decode(TariffTable, tables["tariff"], "tariff") if "tariff" in tables else None,
         prices=dataclasses.replace(prices, file=path.parent.resolve() / prices.file) if prices else None,
         path=path,
     )

@@ -1,0 +1,70 @@
+"""A table of local dates by quarter hours, and what is usual on a date: the mean of the others, those like it counting most."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from gateway.planning.forecast.history import DAY, Quarters, local
+from gateway.planning.problem import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What the days of another weekday count, of the same one being 1: of its kind (work or weekend), and of the other."""
+
+    working_day: float
+    weekend_day: float
+    other_kind: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Days:
+    """``table`` has a row per local date from ``first_date`` (days since 1970), NaN where unknown.
+
+    ``rows`` and ``slots`` are where each quarter in turn stands in it.
+    """
+
+    first_date: int
+    table: Series
+    rows: Quarters
+    slots: Quarters
+
+    @classmethod
+    def of(cls, values: Series, first: int, zone: tzinfo) -> Days:
+        """Return the table of one value per quarter hour from ``first`` on."""
+        dates, slots = local(np.arange(first, first + len(values)), zone)
+        rows = dates - dates[0]
+        table = np.full((int(rows[-1]) + 1, DAY), np.nan)
+        good = ~np.isnan(values)
+        table[rows[good], slots[good]] = values[good]
+        return cls(int(dates[0]), table, rows, slots)
+
+    def along(self, table: Series) -> Series:
+        """Return the values of another such table in the order of time."""
+        return table[self.rows, self.slots]
+
+    def usual(self, fresh: Series, likeness: Likeness, standard: Series, standard_counts: float) -> Series:
+        """Return per date the mean of the other dates, weighted by ``fresh`` and likeness, and of a ``standard`` day.
+
+        The standard counts as much as so many days; above 0 it leaves no cell without a value.
+        """
+        known = ~np.isnan(self.table)
+        weights = self._alike(likeness) * fresh
+        np.fill_diagonal(weights, 0.0)
+        total: Series = weights @ np.where(known, self.table, 0.0) + standard_counts * standard
+        return total / (weights @ known + standard_counts)
+
+    def _alike(self, likeness: Likeness) -> Series:
+        weekday = (np.arange(len(self.table)) + self.first_date + 3) % 7
+        free = weekday >= 5
+        alike = np.where(free[:, None] & free, likeness.weekend_day, likeness.working_day)
+        alike = np.where(free[:, None] == free, alike, likeness.other_kind)
+        alike[weekday[:, None] == weekday] = 1.0
+        return alike
+
+
+def smoothed(table: Series, reach: int = 1) -> Series:
+    """Return the mean of each quarter of the day and its ``reach`` neighbours to each side; a day closes to a ring."""
+    total = sum((np.roll(table, shift, axis=-1) for shift in range(-reach, reach + 1)), np.zeros(table.shape))
+    return total / (2 * reach + 1)
