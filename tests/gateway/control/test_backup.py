@@ -446,3 +446,53 @@ def test_while_it_observes_a_lost_grid_moves_neither_battery_nor_car_nor_load(ho
     loop.tick(told.at)
     assert state.control.backup.phase is BackupPhase.ISLANDED
     assert bool(orders) == control_on
+
+
+def follows(home, sun_w, seconds, step=1.0):
+    """Let the car do what it is told 4 s later, with ``sun_w`` above what the house draws; return its powers, tick by tick."""
+    told_w, powers_w = [0.0] * round(4 / step), []
+    for _ in range(round(seconds / step)):
+        told_w.append(home.power_w("garage"))
+        home.house.car_w = told_w.pop(0)
+        home.carried_w = home.house.car_w - sun_w(home.house.car_w)
+        powers_w.append(home.tick(step).power_w("garage"))
+    return powers_w
+
+
+def test_a_car_is_offered_the_sun_that_a_full_battery_holds_back(home):
+    home.house.battery_soc_pct, home.carried_w = 99.0, 0.0
+    home.lose()
+    powers_w = follows(home, lambda car_w: min(car_w, 2000.0), 120)
+    assert powers_w[-1] == pytest.approx(2000.0, abs=400.0)
+
+
+def test_without_a_sun_to_come_up_the_trial_of_it_is_short_and_rare(home):
+    home.house.battery_soc_pct, home.carried_w = 99.0, 0.0
+    home.lose()
+    powers_w = follows(home, lambda _: 0.0, 3600)
+    starts = sum(now > 0 and not before for before, now in pairwise(powers_w))
+    assert starts <= 2
+    assert sum(powers_w) / 3600 < 30.0  # Wh, out of the battery
+
+
+def test_a_car_near_its_least_does_not_flutter_with_the_sun(home):
+    home.house.battery_soc_pct = 96.0
+    home.lose()
+    suns_w = iter([*([900.0] * 20), *([320.0, 420.0] * 300)])
+    powers_w = follows(home, lambda _: next(suns_w), 300)
+    assert all(p > 0 for p in powers_w[2:])
+    suns_w = iter([280.0, 620.0] * 1800)
+    powers_w = follows(home, lambda _: next(suns_w), 3600)
+    assert sum(now > 0 and not before for before, now in pairwise(powers_w)) <= 2
+
+
+def test_a_load_that_was_given_back_goes_when_the_sun_does_and_rests(home):
+    home.house.battery_soc_pct, home.carried_w, home.house.plugged = 96.0, -3000.0, False
+    home.lose().run(22)
+    assert home.decisions["pump"].engage
+    home.carried_w = 1200.0
+    assert home.run(50).decisions["pump"].engage
+    assert not home.run(15).decisions["pump"].engage
+    home.carried_w = -3000.0
+    assert not home.run(1500).decisions["pump"].engage
+    assert home.run(300).decisions["pump"].engage
