@@ -49,7 +49,7 @@ class Nonvolatile:
     def load(self) -> Remembered:
         """Return what was kept; of a file that is damaged or gone, nothing but an export that is locked out."""
         try:
-            self._kept = msgspec.json.decode(self._path.read_bytes(), type=Remembered)
+            self._kept = _zoned(msgspec.json.decode(self._path.read_bytes(), type=Remembered))
         except FileNotFoundError:
             if not self._seen.exists():
                 return Remembered()
@@ -104,6 +104,15 @@ class Nonvolatile:
             faults.clear(FaultCode.NONVOLATILE_UNWRITABLE)
             LOGGER.info("%s is written again", FILE)
         self._lost = bool(problem)
+
+
+def _zoned(remembered: Remembered) -> Remembered:
+    """Return it. Raises msgspec.ValidationError for a time without a zone, as only an editor writes it."""
+    excursions, peak = remembered.excursions, remembered.peak
+    times = (remembered.as_of, excursions.locked_until, peak.month, *excursions.began)
+    if naive := [t.isoformat() for t in times if t is not None and t.tzinfo is None]:
+        raise msgspec.ValidationError(f"{naive[0]} has no time zone")
+    return remembered
 
 
 def _differs(one: Remembered, other: Remembered) -> bool:

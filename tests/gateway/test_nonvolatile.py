@@ -62,7 +62,20 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"excursions": 1}', b"[]", b"\0" * 4096])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"excursions": 1}',
+        b"[]",
+        b"\0" * 4096,
+        b'{"as_of": "2026-06-01T12:00:00"}',
+        b'{"excursions": {"began": ["2026-06-01T12:00:00"]}}',
+        b'{"peak": {"month": "2026-06-01T00:00:00"}}',
+    ],
+)
 def test_a_damaged_file_is_set_aside_and_the_export_is_locked_out(tmp_path, damage, caplog):
     opened(tmp_path).save(COUNTED, 0.0)
     (tmp_path / FILE).write_bytes(damage)
