@@ -51,7 +51,7 @@ class Grid:
     @property
     def energies(self) -> Series:
         """The energies of the levels in kWh."""
-        return np.arange(self.levels + 1) * self.size_kwh
+        return np.arange(self.levels + 1, dtype=np.float64) * self.size_kwh
 
 
 def best_course(
@@ -81,7 +81,7 @@ def _dues(facts: Facts, pack: Pack, grid: Grid) -> list[int]:
     due = np.zeros(facts.steps + 1)
     for trip in pack.trips:
         due[trip.step] += trip.energy_wh
-    return [int(round(d)) for d in due / grid.size_kwh]
+    return [round(float(d)) for d in due / grid.size_kwh]
 
 
 def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Series) -> NDArray[np.int16]:

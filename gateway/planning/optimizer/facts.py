@@ -51,7 +51,8 @@ class Pack:
     @property
     def runs_or_not(self) -> bool:
         """Tell whether merely running costs something, or needs a least power."""
-        return max(self.converter.idle_w, self.converter.charge_min_w, self.converter.discharge_min_w) > 0
+        needs = self.converter.idle_w, self.converter.charge_min_w, self.converter.discharge_min_w
+        return max(needs) > 0 and bool(self.charge_kw.any() or self.discharge_kw.any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +76,15 @@ class Sold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """The whole problem. ``doubt_kw`` is how much more a bad day draws than the middle one."""
+    """The whole problem. ``doubt_kw`` is how much more a bad day draws than the middle one;
+    ``carbon`` is the part of ``buy`` that its carbon price makes."""
 
     hours: Series
     load_kw: Series
     pv_kw: Series
     doubt_kw: Series
     buy: Series
+    carbon: Series
     sell: Series
     import_kw: Series
     export_kw: Series
@@ -124,6 +127,7 @@ def facts_of(problem: Problem) -> Facts:
         pv_kw=sun,
         doubt_kw=doubt,
         buy=_price(grid.import_per_kwh, steps) + carbon,
+        carbon=carbon,
         sell=_price(grid.export_per_kwh, steps),
         import_kw=_limit(grid.import_max_w, steps),
         export_kw=_limit(grid.export_max_w, steps),
@@ -167,8 +171,8 @@ def _price(values: Series, steps: int) -> Series:
     return np.clip(given[known[at]], -DEAREST, DEAREST)
 
 
-def _limit(values: Series | None, steps: int) -> Series:
-    return _series(values, steps, MOST_KW * 1e3, 0.0, MOST_KW * 1e3) / 1e3
+def _limit(values: Series | None, steps: int, missing_kw: float = MOST_KW) -> Series:
+    return _series(values, steps, missing_kw * 1e3, 0.0, MOST_KW * 1e3) / 1e3
 
 
 def _band(band: Band, steps: int) -> tuple[Series, Series, Series]:
@@ -210,9 +214,10 @@ def _pack(store: Store, hours: Series) -> Pack:
     # No power is beyond what fills or empties the whole pack in the step; nothing runs below its least.
     fills = capacity / np.maximum(hours, 1e-3) * (hours > 0)
     charge = np.minimum(
-        _limit(store.charge_max_w, steps), fills / converter.charge_efficiency + converter.idle_w
+        _limit(store.charge_max_w, steps, 0.0), fills / converter.charge_efficiency + converter.idle_w
     )
-    discharge = np.minimum(_limit(store.discharge_max_w, steps), fills * converter.discharge_efficiency)
+    drains = np.maximum(fills * converter.discharge_efficiency - converter.idle_w, 0)
+    discharge = np.minimum(_limit(store.discharge_max_w, steps, 0.0), drains)
     charge[(charge < converter.charge_min_w) | (charge <= converter.idle_w)] = 0.0
     discharge[(discharge < converter.discharge_min_w) | (fills <= 0)] = 0.0
     charge[fills <= 0] = 0.0

@@ -72,21 +72,20 @@ class Program:
 
     def matrix(self) -> Matrix:
         """Return everything so far."""
-        cost, lower, upper, integer = ([c[i] for c in self._columns] for i in (2, 0, 1, 3))
         rows = _joined([t[0] for t in self._terms], np.int32)
         order = np.argsort(rows, kind="stable")
         start = np.zeros(self.height + 1, np.int32)
         np.cumsum(np.bincount(rows, minlength=self.height), out=start[1:])
         return Matrix(
-            _joined(cost, np.float64),
-            _joined(lower, np.float64),
-            _joined(upper, np.float64),
+            _joined([c[2] for c in self._columns], np.float64),
+            _joined([c[0] for c in self._columns], np.float64),
+            _joined([c[1] for c in self._columns], np.float64),
             _joined([r[0] for r in self._rows], np.float64),
             _joined([r[1] for r in self._rows], np.float64),
             start,
             _joined([t[1] for t in self._terms], np.int32)[order],
             _joined([t[2] for t in self._terms], np.float64)[order],
-            _joined(integer, np.int32),
+            _joined([c[3] for c in self._columns], np.int32),
         )
 
 

@@ -36,7 +36,9 @@ def schedule_of(
     energy_wh: dict[DeviceId, Series] = {}
     for pack, store, (charge, discharge) in zip(facts.packs, layout.stores, flows, strict=True):
         power_w[pack.id] = (charge - discharge) * 1e3
-        energy_wh[pack.id] = np.concatenate([[pack.energy_kwh], values[store.energy]]) * 1e3
+        energy_wh[pack.id] = (
+            np.concatenate([[pack.energy_kwh], np.clip(values[store.energy], 0, pack.capacity_kwh)]) * 1e3
+        )
     return Schedule(
         made=made,
         power_w=power_w,
@@ -75,7 +77,7 @@ def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:
             _minutes(facts, slack, pack, i, float(short[i])),
             pack.id if pack else None,
         )
-        for i in np.flatnonzero(short > LEAST_KWH)
+        for i in np.flatnonzero(short > LEAST_KWH).tolist()
     ]
 
 

@@ -1,10 +1,148 @@
-"""Why a store does what it does in each step."""
+"""Why a store does what it does: what a kWh is worth in the cell against what it costs at the connection, and what binds.
 
-from gateway.planning.optimizer.facts import Facts
+Both come from the duals of the programme: the store's balance says the worth, the site's the price of one more kW.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.site import Layout
 from gateway.planning.optimizer.solver import Answer
+from gateway.planning.optimizer.store import StoreColumns
+from gateway.planning.problem import Lack, Series
+
+CODES = (
+    "away", "grid_event", "reserve_sold", "keep_reserve", "avoid_peak", "self_use", "sell_high", "clean_hours",
+    "ready_for_departure", "cheap_hours", "wear_too_dear", "at_limit", "sun_expected", "no_benefit",
+)  # fmt: skip
+"""All that is given here, beside "plan_rule"."""
+LEAST_KW, LEAST_KWH, LEAST_PRICE = 1e-3, 1e-3, 1e-4
+
+type Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margins:
+    """Per step: what one more kWh drawn costs the site; where the peak, a utility's limit or promise, and sold reserve bind."""
+
+    per_kwh: Series
+    peak: Flags
+    event: Flags
+    grid_kw: Series
+
+    @classmethod
+    def of(cls, facts: Facts, layout: Layout, answer: Answer) -> Margins:
+        """Return the margins of ``answer``."""
+        per_kwh = answer.duals[layout.balance] / np.maximum(facts.hours, 1e-9)
+        peak, event = np.zeros(facts.steps, bool), ~np.isnan(facts.obliged_kw)
+        for rows, steps, _ in layout.shared:
+            np.logical_or.at(peak, steps, np.abs(answer.duals[rows]) > LEAST_PRICE)
+        for slack in layout.slacks:
+            if slack.lack is Lack.CAP and len(slack.rows):
+                event[slack.steps] |= (
+                    np.abs(answer.duals[slack.rows]) > LEAST_PRICE * facts.hours[slack.steps]
+                )
+        grid = answer.values[layout.bought] - answer.values[layout.sold]
+        return cls(per_kwh, peak, event, grid)
 
 
 def codes_of(facts: Facts, layout: Layout, answer: Answer) -> list[tuple[str, ...]]:
     """Return one code per step for each store."""
-    return [("no_benefit",) * facts.steps for _ in facts.packs]
+    margins = Margins.of(facts, layout, answer)
+    return [
+        _codes(facts, number, store, margins, answer, _selling(facts, layout, answer, number))
+        for number, store in enumerate(layout.stores)
+    ]
+
+
+def _selling(facts: Facts, layout: Layout, answer: Answer, number: int) -> Flags:
+    """Tell where sold reserve holds the store back."""
+    held = np.zeros(facts.steps, bool)
+    for rows, steps, packs in layout.reserves:
+        if number in packs:
+            np.logical_or.at(held, steps, np.abs(answer.duals[rows]) > LEAST_PRICE * facts.hours[steps])
+    return held
+
+
+def _codes(
+    facts: Facts, number: int, store: StoreColumns, margins: Margins, answer: Answer, selling: Flags
+) -> tuple[str, ...]:
+    """Walk the table: of all that is true of a step the first row names it."""
+    pack, converter = facts.packs[number], facts.packs[number].converter
+    charge, discharge = store.flow(answer.values)
+    power = charge - discharge
+    charging, giving = power > LEAST_KW, power < -LEAST_KW
+    idle = ~charging & ~giving
+    worth = -answer.duals[store.balance]
+    gain = margins.per_kwh * converter.discharge_efficiency  # what a kWh out of the cell would save
+    own_sun = margins.grid_kw <= LEAST_KW
+    full, empty, low = _bounds(pack, store, answer)
+    due = _departure_price(facts, store, answer)
+    cheap = margins.per_kwh <= _mean_of_stay(facts.buy, pack)
+    table = (
+        ("away", (pack.charge_kw <= 0) & (pack.discharge_kw <= 0)),
+        ("grid_event", margins.event & (charging | giving)),
+        ("keep_reserve", charging & _refilling(facts, store, answer)),
+        ("reserve_sold", selling),
+        ("avoid_peak", giving & margins.peak),
+        ("sell_high", giving & (margins.grid_kw < -LEAST_KW)),
+        ("self_use", giving | (charging & own_sun)),
+        ("clean_hours", charging & _clean(facts)),
+        ("cheap_hours", charging & (cheap | (due <= LEAST_PRICE))),
+        ("ready_for_departure", charging),
+        ("at_limit", idle & empty & (gain > worth)),
+        ("keep_reserve", idle & low & (gain > worth)),
+        ("ready_for_departure", (due > LEAST_PRICE) & (gain > worth - due + pack.wear_per_kwh)),
+        ("wear_too_dear", (gain > worth + LEAST_PRICE) & (gain <= worth + pack.wear_per_kwh + LEAST_PRICE)),
+        ("at_limit", full & (worth * converter.charge_efficiency >= margins.per_kwh)),
+        ("sun_expected", idle & _sun_next(charging & own_sun, charging | giving) & ~full),
+    )
+    chosen = np.select([flags for _, flags in table], [code for code, _ in table], "no_benefit")
+    return tuple(str(code) for code in chosen)
+
+
+def _bounds(pack: Pack, store: StoreColumns, answer: Answer) -> tuple[Flags, Flags, Flags]:
+    """Tell where the store ends a step full, empty, and down at what must stay in it."""
+    energy = answer.values[store.energy]
+    full = energy >= min(pack.ceiling_kwh, pack.capacity_kwh) - LEAST_KWH
+    return full, energy <= LEAST_KWH, energy <= np.maximum(pack.reserve_kwh, pack.floor_kwh) + LEAST_KWH
+
+
+def _departure_price(facts: Facts, store: StoreColumns, answer: Answer) -> Series:
+    """Return what the next departure that binds adds to the worth of a kWh, 0 where none does."""
+    due = np.zeros(facts.steps)
+    for slack in sorted(store.slacks, key=lambda s: -int(s.steps[0])):
+        if slack.lack is Lack.DEPARTURE and (price := float(answer.duals[slack.rows[0]])) > LEAST_PRICE:
+            due[: int(slack.steps[0])] = price
+    return due
+
+
+def _refilling(facts: Facts, store: StoreColumns, answer: Answer) -> Flags:
+    """Tell where the floor or the reserve asks for more than there is."""
+    short = np.zeros(facts.steps, bool)
+    for slack in store.slacks:
+        if slack.lack in {Lack.FLOOR, Lack.RESERVE}:
+            short[slack.steps - 1] |= answer.values[slack.columns] > LEAST_KWH
+    return short
+
+
+def _clean(facts: Facts) -> Flags:
+    """Tell where it is the carbon price, more than the tariff, that makes an hour a good one."""
+    carbon, tariff = facts.carbon - facts.carbon.mean(), facts.buy - facts.carbon
+    return (carbon < -LEAST_PRICE) & (carbon < tariff - tariff.mean())
+
+
+def _mean_of_stay(buy: Series, pack: Pack) -> float:
+    here = pack.charge_kw > 0
+    return float(buy[here].mean()) if here.any() else 0.0
+
+
+def _sun_next(sunny: Flags, busy: Flags) -> Flags:
+    """Tell whether the next thing the store does is to take in sun."""
+    steps = len(busy)
+    at = np.where(busy, np.arange(steps), steps)
+    following = np.minimum.accumulate(at[::-1])[::-1]
+    return np.append(sunny, False)[following]

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from gateway.planning.optimizer.facts import Facts
 from gateway.planning.optimizer.program import Index, Program, Term
+from gateway.planning.optimizer.reserve import Reserve, add_reserves
 from gateway.planning.optimizer.soft import DOUBT, PENALTY, Slack
 from gateway.planning.optimizer.store import FREE, StoreColumns, add_store
 from gateway.planning.problem import Lack, Series
-
 
 type Shared = tuple[Index, Index, Series]
 """Rows that make import dearer than its price, the peak's and the tiers'; the steps in them, and with which weight."""
@@ -51,6 +51,7 @@ class Layout:
     slacks: tuple[Slack, ...]
     unpriced: Index
     shared: tuple[Shared, ...]
+    reserves: tuple[Reserve, ...]
 
     def our_kw(self, values: Series) -> Series:
         """Return the power into each store (stores × steps)."""
@@ -71,7 +72,7 @@ def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
     sold = program.columns(steps, 0, export_kw * (decisions.grid != 1), -facts.sell * hours)
     dumped = facts.pv_kw if facts.curtailable else np.zeros(0)
     curtailed = program.columns(len(dumped), 0, dumped)
-    taken = [(columns, -np.asarray(sign), at) for store in stores for columns, sign, at in store.terms()]
+    taken = [(columns, -sign, at) for store in stores for columns, sign, at in store.terms()]
     every = np.arange(len(dumped), dtype=np.int32)
     balance = program.rows(steps, net, net, (bought, 1.0), (sold, -1.0), (curtailed, -1.0, every), *taken)
     _add_circuits(program, facts, stores)
@@ -79,8 +80,9 @@ def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
     if not facts.battery_may_charge_car:
         _add_no_battery_to_car(program, facts, stores, sold)
     doubt = _add_room_for_doubt(program, facts, bought)
-    slacks = (*_limits(program, facts, bought, sold), *_reserves(program, facts, stores, bought))
-    return program, Layout(bought, sold, curtailed, balance, stores, slacks, doubt, shared)
+    kept, reserves = add_reserves(program, facts, stores, bought)
+    slacks = (*_limits(program, facts, bought, sold), *kept)
+    return program, Layout(bought, sold, curtailed, balance, stores, slacks, doubt, shared, tuple(reserves))
 
 
 def most_exchange(facts: Facts) -> tuple[Series, Series]:
@@ -174,8 +176,8 @@ def _limits(program: Program, facts: Facts, bought: Index, sold: Index) -> list[
     ):
         at = np.flatnonzero(most < able).astype(np.int32)
         over = program.columns(len(at), 0, np.inf, PENALTY[lack] * facts.hours[at])
-        program.rows(len(at), -np.inf, most[at], (exchange[at], 1.0), (over, -1.0))
-        slacks.append(Slack(lack, over, at, facts.hours[at]))
+        rows = program.rows(len(at), -np.inf, most[at], (exchange[at], 1.0), (over, -1.0))
+        slacks.append(Slack(lack, over, at, rows, facts.hours[at]))
     at = np.flatnonzero((facts.doubt_kw > 0) & (most_bought + facts.doubt_kw > facts.import_kw)).astype(
         np.int32
     )
@@ -186,40 +188,8 @@ def _limits(program: Program, facts: Facts, bought: Index, sold: Index) -> list[
     cost = PENALTY[Lack.OBLIGATION] * facts.hours[at]
     more, less = program.columns(len(at), 0, np.inf, cost), program.columns(len(at), 0, np.inf, cost)
     promised = facts.obliged_kw[at]
-    program.rows(len(at), promised, promised, (bought[at], 1.0), (sold[at], -1.0), (more, -1.0), (less, 1.0))
-    slacks += [Slack(Lack.OBLIGATION, off, at, facts.hours[at]) for off in (more, less)]
-    return slacks
-
-
-def _reserves(program: Program, facts: Facts, stores: tuple[StoreColumns, ...], bought: Index) -> list[Slack]:
-    """Keep sold reserve free each way, with the energy to hold it, and the connection able to carry it."""
-    slacks = []
-    for band in facts.sold:
-        at = np.flatnonzero(band.power_kw > 0).astype(np.int32)
-        if not len(at):
-            continue
-        rows, sold = np.full(facts.steps, -1, np.int32), band.power_kw[at]
-        rows[at] = np.arange(len(at))
-        lacks = program.columns(len(at), 0, sold, PENALTY[Lack.OBLIGATION] * facts.hours[at])
-        packs = [facts.packs[number] for number in band.packs]
-        for way in (1.0, -1.0):
-            terms: list[Term] = []
-            for number in band.packs:
-                for columns, sign, steps in stores[number].terms():
-                    inside = rows[steps] >= 0
-                    terms.append((columns[inside], sign * way, rows[steps[inside]]))
-            free = sum((p.charge_kw if way > 0 else p.discharge_kw for p in packs), np.zeros(facts.steps))[at]
-            program.rows(len(at), -np.inf, free - sold, *terms, (lacks, -1.0))
-            held: list[Term] = []
-            room = np.zeros(len(at))
-            for number, pack in zip(band.packs, packs, strict=True):
-                here = (pack.charge_kw[at] > 0) | (pack.discharge_kw[at] > 0)
-                held.append((stores[number].energy[at[here]], way, np.flatnonzero(here).astype(np.int32)))
-                room += np.where(here, pack.capacity_kwh if way > 0 else 0.0, 0.0)
-            loss = min((p.converter.discharge_efficiency for p in packs), default=1.0) if way < 0 else 1.0
-            need = sold * band.hold_h / loss
-            program.rows(len(at), -np.inf, room - need, *held, (lacks, -band.hold_h / loss))
-        carried = np.maximum(facts.import_kw, facts.load_kw - facts.pv_kw)[at] - sold
-        program.rows(len(at), -np.inf, carried, (bought[at], 1.0), (lacks, -1.0))
-        slacks.append(Slack(Lack.OBLIGATION, lacks, at, facts.hours[at]))
+    rows = program.rows(
+        len(at), promised, promised, (bought[at], 1.0), (sold[at], -1.0), (more, -1.0), (less, 1.0)
+    )
+    slacks += [Slack(Lack.OBLIGATION, off, at, rows, facts.hours[at]) for off in (more, less)]
     return slacks

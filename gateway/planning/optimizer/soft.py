@@ -27,11 +27,15 @@ SOONER = 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slack:
-    """Columns that say how much lacks: in kW where ``hours`` are given for them, else in kWh; at ``steps``, of ``pack``."""
+    """Columns that say how much lacks: in kW where ``hours`` are given for them, else in kWh; at ``steps``, of ``pack``.
+
+    ``rows`` are those which they soften.
+    """
 
     lack: Lack
     columns: Index
     steps: Index
+    rows: Index
     hours: Series | None = None
     pack: int | None = None
 

@@ -1,6 +1,7 @@
 """HiGHS: the only file that knows it. A programme in, an answer out; what a solver cannot do is None."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -29,7 +30,7 @@ class Engine:
     """One HiGHS with the basis of its last answer: a programme of the same structure starts from there."""
 
     def __init__(self) -> None:
-        self._highs = highspy.Highs()
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._last: Matrix | None = None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.planning.optimizer.facts import Facts, Pack
-from gateway.planning.optimizer.program import Index, Program, Term
+from gateway.planning.optimizer.program import Index, Program
 from gateway.planning.optimizer.soft import Slack, sooner
 from gateway.planning.optimizer.wants import Want, holding, wants_of
 from gateway.planning.problem import Series
@@ -14,6 +14,9 @@ from gateway.planning.problem import Series
 type Modes = NDArray[np.int8]
 """What a store does in each step: 1 charges, -1 discharges, 0 is off, FREE: as the programme likes."""
 FREE = 2
+
+type Flow = tuple[Index, float, Index]
+"""Columns of power, the sign of what flows into the store, and their steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +39,7 @@ class StoreColumns:
         discharge[self.discharge_at] = values[self.discharge]
         return charge, discharge
 
-    def terms(self) -> tuple[Term, Term]:
+    def terms(self) -> tuple[Flow, Flow]:
         """Return the terms of the power into the store, by step."""
         return (self.charge, 1.0, self.charge_at), (self.discharge, -1.0, self.discharge_at)
 
@@ -128,12 +131,10 @@ def _add_balance(
 
 def _add_want(program: Program, want: Want, energy: Index, number: int) -> Slack | None:
     beside = program.columns(len(want.steps), 0, np.inf, want.price)
-    held = energy[want.steps]
-    if want.most:
-        program.rows(len(held), -np.inf, want.kwh, (held, 1.0), (beside, -1.0))
-    else:
-        program.rows(len(held), want.kwh, np.inf, (held, 1.0), (beside, 1.0))
-    return Slack(want.lack, beside, want.steps + 1, pack=number) if want.lack else None
+    held, sign = energy[want.steps], -1.0 if want.most else 1.0
+    least, most = (-np.inf, want.kwh) if want.most else (want.kwh, np.inf)
+    rows = program.rows(len(held), least, most, (held, 1.0), (beside, sign))
+    return Slack(want.lack, beside, want.steps + 1, rows, pack=number) if want.lack else None
 
 
 def _add_taper(program: Program, pack: Pack, charge_at: Index, charge: Index, energy: Index) -> None:
