@@ -68,14 +68,15 @@ class TariffTable:
     """What the owner pays and is paid.
 
     ``fixed`` and ``time_of_use`` go by ``import_per_kwh`` and ``export_per_kwh``, the latter outside its windows, of which the
-    first that fits holds. ``dynamic`` makes prices of the spot prices of [prices] or those handed in: import is
-    (spot + ``taxed_markup_per_kwh``) x (1 + VAT) + ``markup_per_kwh``, export is spot - ``export_fee_per_kwh``.
+    first that fits holds; nothing is paid for export unless said. ``dynamic`` makes prices of the spot prices of [prices] or those handed in: import is
+    (spot + ``taxed_markup_per_kwh``) x (1 + VAT) + ``markup_per_kwh``, export is ``export_per_kwh`` where given, else
+    spot - ``export_fee_per_kwh``.
     ``demand_per_kw`` is paid for the highest mean import of ``demand_interval_min`` in a calendar month.
     """
 
     kind: TariffKind
     import_per_kwh: float | None = None
-    export_per_kwh: float = 0.0
+    export_per_kwh: float | None = None
     windows: tuple[TariffWindow, ...] = ()
     vat_pct: float = 0.0
     markup_per_kwh: float = 0.0

@@ -1,27 +1,16 @@
 """Price series from a file: one validated, ordered series of slots; what cannot be read is said, never guessed."""
 
 import csv
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gateway.faults import Malformed, Unreachable
 from gateway.model import PriceSlot
-from gateway.planning.forecast.history import DAY, Quarters, local, onto_steps, quarter_of, quarters_of
-from gateway.planning.problem import Horizon, Series
 
 LONGEST_SLOT = timedelta(hours=1)
-UNKNOWN_IMPORT, UNKNOWN_EXPORT = 0.30, 0.05
-"""What a kWh is taken to cost and to earn where no price at all is known."""
-FADES_D = 7.0
-OTHER_KIND = 0.3
-SHRUNK = 0.5
 
 
 def read_prices(path: Path) -> tuple[PriceSlot, ...]:
@@ -40,86 +29,26 @@ def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
         try:
             starts_at = datetime.fromisoformat(row["starts_at"])
             bought, sold = float(row["import_per_kwh"]), float(row["export_per_kwh"])
-            _ = starts_at + LONGEST_SLOT
+            _ = starts_at.astimezone(UTC) + LONGEST_SLOT
         except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise Malformed(f"prices, line {number}: {error!r}") from None
         if starts_at.tzinfo is None or not (isfinite(bought) and isfinite(sold)):
             raise Malformed(f"prices, line {number}: a time without zone or a price that is no number")
         points.append((starts_at, bought, sold))
-    points.sort(key=lambda p: p[0])
-    slots = []
-    for (starts_at, bought, sold), following in zip_longest(points, points[1:]):
-        ends_at = starts_at + LONGEST_SLOT
-        if following is not None:
-            ends_at = min(ends_at, following[0])
-        if ends_at > starts_at:
-            slots.append(PriceSlot(starts_at, ends_at, bought, sold))
-    return tuple(slots)
+    return slots_of((at, None, bought, sold) for at, bought, sold in points)
 
 
-class PriceSeries(NamedTuple):
-    """Prices per kWh of each step of a horizon; ``known`` is False where they are a guess."""
+def slots_of(points: Iterable[tuple[datetime, datetime | None, float, float]]) -> tuple[PriceSlot, ...]:
+    """Return slots in order of (begins, ends or None, import, export), none over another.
 
-    import_per_kwh: Series
-    export_per_kwh: Series
-    known: NDArray[np.bool_]
-
-
-def series(slots: Sequence[PriceSlot], horizon: Horizon, zone: tzinfo = UTC) -> PriceSeries:
-    """Return the mean price of each step; one that ``slots`` do not cover in full is guessed from what they say of other days.
-
-    Slots of the last weeks make the guess good; of two that overlap, the one that begins later holds. Without any slot prices
-    are ``UNKNOWN_IMPORT`` and ``UNKNOWN_EXPORT``.
+    Without an end a slot lasts an hour; each ends where the next begins. Of two that begin together the later given holds.
     """
-    known_at, bought, sold = _quarterly(slots)
-    first, ahead = quarter_of(horizon.starts_at), quarters_of(horizon.starts_at, horizon.hours)
-    wanted = np.arange(first, first + ahead)
-    at = np.searchsorted(known_at, wanted)
-    hit = (
-        (at < len(known_at)) & (known_at[np.minimum(at, len(known_at) - 1)] == wanted)
-        if len(known_at)
-        else np.zeros(ahead, np.bool_)
-    )
-    filled = []
-    for price, unknown in ((bought, UNKNOWN_IMPORT), (sold, UNKNOWN_EXPORT)):
-        quarterly = (
-            guessed(known_at, price, wanted, zone)
-            if len(known_at) and not hit.all()
-            else np.full(ahead, unknown)
-        )
-        quarterly[hit] = price[at[hit]]
-        filled.append(onto_steps(quarterly, horizon.starts_at, horizon.hours))
-    covered = onto_steps(hit.astype(np.float64), horizon.starts_at, horizon.hours)
-    return PriceSeries(filled[0], filled[1], covered > 0.999)
-
-
-def _quarterly(slots: Sequence[PriceSlot]) -> tuple[Quarters, Series, Series]:
-    """Return the quarters that slots begin or lie in, in order, with their prices."""
-    prices: dict[int, tuple[float, float]] = {}
-    for slot in sorted(slots, key=lambda s: s.starts_at):
-        begin = quarter_of(slot.starts_at)
-        for quarter in range(begin, max(begin + 1, quarter_of(slot.ends_at))):
-            prices[quarter] = (slot.import_per_kwh, slot.export_per_kwh)
-    order = sorted(prices)
-    table = np.array([prices[q] for q in order]).reshape(-1, 2)
-    return np.array(order, np.int64), table[:, 0], table[:, 1]
-
-
-def guessed(known_at: Quarters, price: Series, wanted: Quarters, zone: tzinfo) -> Series:
-    """Guess the price of the quarters ``wanted`` from those known: by time of day, of days like it, the latest counting most."""
-    dates, slots = local(np.arange(min(known_at[0], wanted[0]), max(known_at[-1], wanted[-1]) + 1), zone)
-    begin = min(known_at[0], wanted[0])
-    rows = dates - dates[0]
-    table = np.full((int(rows[-1]) + 1, DAY), np.nan)
-    table[rows[known_at - begin], slots[known_at - begin]] = price
-    known = ~np.isnan(table)
-    filled = np.where(known, table, 0.0)
-    last = int(rows[known_at[-1] - begin])
-    weekday = (np.arange(len(table)) + int(dates[0]) + 3) % 7
-    fresh = np.exp(-np.abs(np.arange(len(table)) - last) / FADES_D)
-    alike = np.where((weekday[:, None] >= 5) == (weekday >= 5), 1.0, OTHER_KIND) * fresh
-    mean = float((filled * fresh[:, None]).sum() / (known * fresh[:, None]).sum())
-    by_day = (alike @ filled + SHRUNK * mean) / (alike @ known + SHRUNK)
-    at = wanted - begin
-    result: Series = by_day[rows[at], slots[at]]
-    return result
+    by_start = {point[0].astimezone(UTC): point for point in points}
+    ordered = [by_start[at] for at in sorted(by_start)]
+    slots = []
+    for (starts_at, ends_at, bought, sold), following in zip_longest(ordered, ordered[1:]):
+        end = starts_at + LONGEST_SLOT if ends_at is None else ends_at
+        if following is not None:
+            end = min(end, following[0])
+        slots.append(PriceSlot(starts_at, end, bought, sold))
+    return tuple(slots)

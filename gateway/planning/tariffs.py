@@ -4,6 +4,7 @@ Knows no numpy, as the services that show a price do without it.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 
 from gateway.model import PriceSlot
@@ -32,13 +33,11 @@ def priced(
 
 
 def _marked_up(tariff: TariffTable, slot: PriceSlot) -> PriceSlot:
-    """Both prices of a spot price list are the market's; a list that knows but one has it twice."""
-    bought = (slot.import_per_kwh + tariff.taxed_markup_per_kwh) * (1 + tariff.vat_pct / 100)
-    return PriceSlot(
-        slot.starts_at,
-        slot.ends_at,
-        bought + tariff.markup_per_kwh,
-        slot.import_per_kwh - tariff.export_fee_per_kwh,
+    """The import price of a slot of spot prices is the market's."""
+    spot, sold = slot.import_per_kwh, tariff.export_per_kwh
+    bought = (spot + tariff.taxed_markup_per_kwh) * (1 + tariff.vat_pct / 100) + tariff.markup_per_kwh
+    return replace(
+        slot, import_per_kwh=bought, export_per_kwh=spot - tariff.export_fee_per_kwh if sold is None else sold
     )
 
 
@@ -58,11 +57,11 @@ def _by_the_clock(
 
 
 def _price_at(tariff: TariffTable, local: datetime) -> tuple[float, float]:
-    for window in tariff.windows:
-        if _holds(window, local):
-            sold = window.export_per_kwh
-            return window.import_per_kwh, tariff.export_per_kwh if sold is None else sold
-    return tariff.import_per_kwh or 0.0, tariff.export_per_kwh
+    bought, sold = tariff.import_per_kwh, tariff.export_per_kwh
+    if (window := next((w for w in tariff.windows if _holds(w, local)), None)) is not None:
+        bought = window.import_per_kwh
+        sold = sold if window.export_per_kwh is None else window.export_per_kwh
+    return bought or 0.0, sold or 0.0
 
 
 def _holds(window: TariffWindow, local: datetime) -> bool:
@@ -74,4 +73,4 @@ def _holds(window: TariffWindow, local: datetime) -> bool:
         inside = at >= window.begins or at < window.ends
         if at < window.begins:
             begun_on = local - timedelta(days=1)
-    return inside and WEEK[begun_on.weekday()] in window.days and begun_on.month in window.months
+    return inside and WEEK[begun_on.weekday()] in window.days and local.month in window.months
