@@ -40,10 +40,15 @@ class Judgement:
 
 
 def judge_steps(steps: Sequence[Step], phases: tuple[int, ...]) -> Judgement:
-    """Compare steps with what the grid meter saw. Medians, so that one kettle among them changes nothing."""
+    """Compare steps with what the grid meter saw. Medians, so that one kettle among them changes nothing.
+
+    A step is seen in proportion to what it did itself, for a device may do more in one direction than in the other.
+    """
     did_w = median(abs(s.did_w) for s in steps)
     ordered_w = median(abs(s.ordered_w) for s in steps)
-    gains = [tuple(w if s.ordered_w > 0 else -w for w in s.seen_w) for s in steps]
+    followed = [s for s in steps if abs(s.did_w) > FOLLOWED * abs(s.ordered_w)] or steps
+    scales = [(did_w / abs(s.did_w) if s.did_w else 0.0) * (1 if s.ordered_w > 0 else -1) for s in followed]
+    gains = [tuple(w * scale for w in s.seen_w) for s, scale in zip(followed, scales, strict=True)]
     seen = [median(gain[p] for gain in gains) for p in range(3)]
     total_w = sum(seen)
     scatter_w = median(abs(sum(gain) - total_w) for gain in gains)

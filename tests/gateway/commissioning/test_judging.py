@@ -52,6 +52,12 @@ def test_one_kettle_among_the_steps_changes_nothing():
     assert judge_steps(disturbed, (1,)).text_key == "wiring_right"
 
 
+def test_steps_of_different_size_are_each_held_against_what_they_did():
+    uneven = [Step(700.0, 700.0, (655.0, 0.0, 0.0)), Step(-1500.0, -1500.0, (-1542.0, 0.0, 0.0))]
+    judged = judge_steps(uneven, (1,))
+    assert (judged.verdict, judged.text_key) == (Verdict.PASS, "wiring_right")
+
+
 def test_a_restless_house_leaves_it_unknown():
     restless = [Step(1500.0, 1500.0, (w, 0.0, 0.0)) for w in (1500.0, -400.0, 3600.0)]
     judged = judge_steps(restless, (1,))
