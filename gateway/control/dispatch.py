@@ -15,10 +15,10 @@ from gateway.control.balance import Balance
 from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
+from gateway.control.exchange import towards
 from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct, speaking
 from gateway.control.minimums import fit_kept
 from gateway.control.separation import separated
-from gateway.control.sharing import share
 from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, group_limits, peak_limit
 from gateway.control.target import SELF_CONSUMPTION, target
 from gateway.faults import FaultCode
@@ -110,28 +110,23 @@ def _site_target(
         reason = Reason(Rung.DISPATCH_CALL, "shed", level.event_id)
         bids = {d: _freed(b) if level.value >= 3 or (b.wish_w or 0.0) > 0 else b for d, b in bids.items()}
         return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), reason)
-    planned_w, why = target(snapshot)
+    wanted, why = target(snapshot)
     if why.rung is Rung.PLAN:
-        return _towards(bids, snapshot, balance, planned_w, why)
+        return _towards(bids, snapshot, balance, wanted, why)
     return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), SELF_CONSUMPTION)
 
 
 def _towards(
-    bids: dict[DeviceId, Bid], snapshot: Snapshot, balance: Balance, planned_w: float, why: Reason
+    bids: dict[DeviceId, Bid], snapshot: Snapshot, balance: Balance, wanted: Interval, why: Reason
 ) -> dict[DeviceId, Bid]:
-    """Follow the plan's exchange: its devices start from their planned powers and share what the forecast was wrong by."""
-    base_w = {d: b.wish_w or 0.0 for d, b in bids.items() if b.wish and _from_plan(b.wish, why)}
-    if not base_w:
+    """Follow the plan's exchange with the devices that it plans; without any the site lives of its own energy."""
+    planned_w = {d: b.wish_w or 0.0 for d, b in bids.items() if b.wish and _from_plan(b.wish, why)}
+    if not planned_w:
         return _shared(bids, snapshot, balance, self_consumption_w(bids, balance), SELF_CONSUMPTION)
-    error_w = planned_w - balance.base_w - _sum(bids, -1) - _sum(bids, 1)
-    steps = {
-        d: Interval(b.interval.min_w - base_w[d], b.interval.max_w - base_w[d])
-        for d, b in bids.items()
-        if d in base_w
-    }
-    cars = frozenset(d for d in steps if snapshot.devices[d].kind is DeviceKind.EVSE)
-    moved_w = share(error_w, steps, dict.fromkeys(steps, 1.0), {}, cars)
-    return {d: replace(b, wish_w=base_w[d] + moved_w[d]) if d in base_w else b for d, b in bids.items()}
+    others = {d: b for d, b in bids.items() if d not in planned_w}
+    bound_w = _sum(others, -1) + _sum(others, 1)
+    powers_w = towards(bids, planned_w, snapshot, balance, bound_w, wanted)
+    return {d: replace(b, wish_w=powers_w[d]) if d in powers_w else b for d, b in bids.items()}
 
 
 def _from_plan(wish: Reason, why: Reason) -> bool:

@@ -70,7 +70,8 @@ def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
     if points and grid.at <= points[-1].heard_at:
         return previous
     running, limit = _running(snapshot)
-    wanted_w, _ = target(snapshot)
+    wanted, _ = target(snapshot)
+    wanted_w = wanted.clamp(grid.power_w)
     own_w = house.known.total_w(snapshot.at)
     point = Point(snapshot.at, grid.at, grid.power_w, grid.power_w - wanted_w, own_w, running, limit)
     gone = next((n for n, p in enumerate(points) if p.at > snapshot.at - WINDOW_S), len(points))
