@@ -56,13 +56,14 @@ class Stored(msgspec.Struct, frozen=True, tag="stored"):
 type Message = Hello | Report | Order | Stored
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a mapping that is only a view as what MessagePack knows."""
     if isinstance(value, MappingProxyType):
         return dict(value)
     raise NotImplementedError(f"cannot encode {type(value).__name__}")
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_encoder = msgspec.msgpack.Encoder(enc_hook=plain)
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 

@@ -39,6 +39,13 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve standard input and output; what a library prints goes to standard error."""
     os.nice(NICE)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    with os.fdopen(os.dup(1), "wb") as sink:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, sink)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,6 @@ import signal
 from collections import deque
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from gateway import link
 from gateway.api import access
@@ -24,10 +23,12 @@ from gateway.faults import Malformed, Unreachable
 from gateway.ledger import reserve_proof
 from gateway.ledger.journal import Journal
 from gateway.ledger.reserve_proof import ReserveProof
-from gateway.model import MeterRole, OwnerSettings, Snapshot
+from gateway.model import MeterRole, Snapshot, Wishes
 from gateway.services.drills import Drills
 from gateway.services.fault_board import FaultBoard
-from gateway.services.planner import Planner, Prices
+from gateway.services.forecasts import Forecasts
+from gateway.services.planner import Planner
+from gateway.services.prices import Prices
 from gateway.services.site import ServicesSite
 from gateway.services.store import OwnerStore
 
@@ -55,7 +56,8 @@ class Services:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = Clock()
         faults = FaultBoard(self._clock)
-        self._prices = Prices(config.prices)
+        self._forecasts = Forecasts(folder / "forecasts.json", self._clock)
+        self._prices = Prices(config.prices, self._forecasts.told.prices)
         self._journal = Journal(folder / "journal.sqlite", faults)
         self._proof = ReserveProof(folder / reserve_proof.FILE, faults)
         self._calls = self._demand_response(folder)
@@ -64,8 +66,16 @@ class Services:
             config, store, self._prices, self._journal, self._calls, faults, self._clock
         )
         self._drills = self._drills_of(config)
-        zone = ZoneInfo(config.site.time_zone)
-        self._planner = Planner(self._prices, zone, self._known, self._planned, self._clock, faults)
+        self._planner = Planner(
+            config,
+            self._prices,
+            self._forecasts,
+            self._journal,
+            self._known,
+            self._planned,
+            self._clock,
+            faults,
+        )
         self._api = ApiServer(
             self._site,
             folder,
@@ -166,8 +176,8 @@ class Services:
         used = self._journal.usage_wh(grid, start, end) if grid else None
         return used.in_wh if used else None
 
-    def _known(self) -> tuple[Snapshot | None, OwnerSettings]:
-        return self._site.snapshot, self._site.owner
+    def _known(self) -> tuple[Snapshot | None, Wishes]:
+        return self._site.snapshot, self._site.wishes()
 
     def _planned(self) -> None:
         self._site.replan(self._planner.plan)

@@ -36,13 +36,14 @@ from gateway.model import (
 from gateway.services.equipment import EquipmentBoard
 from gateway.services.fault_board import FaultBoard
 from gateway.services.neighbours import Calls, History
-from gateway.services.planner import Prices
+from gateway.services.prices import Prices
 from gateway.services.store import Kept, OwnerStore
 
 LOGGER = logging.getLogger(__name__)
 
 FAST_PATH_SILENT_S = 3.0
 PRICES_SHOWN = timedelta(hours=48)
+MOST_SHARES = 2000
 MOST_WINDOWS = 512
 """So that no utility can make a message that the link refuses, and with it the owner's stop."""
 
@@ -145,7 +146,7 @@ class ServicesSite:
             kept.owner,
             requests,
             tuple(windows[:MOST_WINDOWS]),
-            self.plan,
+            _in_force(self.plan),
             self._inspected,
             self._reserves(utc),
             self._needs(utc),
@@ -320,6 +321,15 @@ class ServicesSite:
             peak_target_w=grid.peak_target_w,
             circuits={name: circuit.fuse_a for name, circuit in self._config.circuits.items()},
         )
+
+
+def _in_force(plan: Plan | None) -> Plan | None:
+    """Return the part of the plan that is trusted, of very many devices the first hours alone: it is sent every few seconds."""
+    if plan is None:
+        return None
+    slots = [s for s in plan.slots if s.starts_at < plan.expires_at]
+    most = max(2, MOST_SHARES // max(1, len(plan.slots[0].device_power_w) if plan.slots else 1))
+    return replace(plan, slots=tuple(slots[:most]))
 
 
 def _reached(request: Request, snapshot: Snapshot) -> bool:

@@ -1,8 +1,7 @@
 """The site as the services know it: wishes on disk first, requests that end by themselves, limits that hold now."""
 
-import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +13,6 @@ from gateway.model import (
     BackupStatus,
     DeviceInfo,
     DeviceKind,
-    DeviceSettings,
     EvseSample,
     EvseState,
     GridWindow,
@@ -30,7 +28,7 @@ from gateway.model import (
     Wishes,
 )
 from gateway.services.fault_board import FaultBoard
-from gateway.services.planner import Planner, Prices
+from gateway.services.prices import Prices
 from gateway.services.site import ServicesSite
 from gateway.services.store import OwnerStore
 from gateway.state import SiteState
@@ -218,94 +216,13 @@ async def test_faults_of_the_services_are_shown_until_cleared(store):
     assert not site.view().faults
 
 
-async def test_a_departure_without_prices_is_told_and_no_departure_is_not(store):
-    from zoneinfo import ZoneInfo
-
-    site = build(store)
-    site.take(report(50.0))
-    planner = Planner(
-        Prices(None),
-        ZoneInfo("UTC"),
-        lambda: (site.snapshot, site.owner),
-        lambda: None,
-        lambda: NOW,
-        site._faults,
-    )
-    planner.look()
-    assert not site.view().faults
-    leaving = DeviceSettings(departure=time(18, 0))
-    await site.set_owner(OwnerSettings(devices={"garage": leaving}))
-    planner.look()
-    assert [f.code for f in site.view().faults] == [FaultCode.PLAN_STALE]
-    await site.set_owner(OwnerSettings())
-    planner.look()
-    assert not site.view().faults
-
-
-async def test_a_departure_makes_a_plan_and_a_change_of_mind_another(store, tmp_path):
-    from zoneinfo import ZoneInfo
-
-    site = build(store)
-    site.take(report(50.0))
-    plans = []
-    known = lambda: (site.snapshot, site.owner)  # noqa: E731
-    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: plans.append(planner.plan), lambda: NOW)
-    planner.look()
-    assert plans == [None]
-    leaving = DeviceSettings(departure=time(18, 0), target_soc_pct=90.0)
-    await site.set_owner(OwnerSettings(control_on=True, devices={"garage": leaving}))
-    planner.look()
-    planner.look()
-    assert len(plans) == 2
-    assert any(s.device_power_w.get("garage", 0.0) > 0 for s in plans[-1].slots)
-
-
-async def test_a_clock_that_was_set_back_is_no_reason_to_stop_planning(store):
-    from zoneinfo import ZoneInfo
-
-    site = build(store)
-    leaving = DeviceSettings(departure=time(18, 0), target_soc_pct=90.0)
-    await site.set_owner(OwnerSettings(control_on=True, devices={"garage": leaving}))
-    site.take(report(50.0))
-    clock = [NOW]
-    known = lambda: (site.snapshot, site.owner)  # noqa: E731
-    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: None, lambda: clock[0])
-    planner.look()
-    clock[0] = NOW - timedelta(days=1)
-    planner.look()
-    assert planner.plan.slot(clock[0]) is not None
-
-
-async def test_a_mistake_in_planning_does_not_end_the_services(monkeypatch):
-    from zoneinfo import ZoneInfo
-
-    looks = []
-
-    def broken():
-        looks.append(1)
-        raise ZeroDivisionError("no quarter")
-
-    monkeypatch.setattr("gateway.services.planner.LOOK_S", 0.01)
-    planner = Planner(Prices(None), ZoneInfo("UTC"), broken, lambda: None, lambda: NOW)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(planner.run())
-        while len(looks) < 3:
-            await asyncio.sleep(0.01)
-        running.cancel()
-
-
 async def test_restarted_services_keep_the_plan_that_the_fast_path_still_follows(store):
-    from zoneinfo import ZoneInfo
-
     site = build(store)
-    known = lambda: (site.snapshot, site.owner)  # noqa: E731
-    planner = Planner(Prices(None), ZoneInfo("UTC"), known, lambda: site.replan(planner.plan), lambda: NOW)
-    planner.look()
     followed = Plan("p", NOW, NOW + HOUR, "test", ())
     heard = report(50.0)
     site.take(Report(replace(heard.snapshot, wishes=Wishes(plan=followed))))
     assert site.wishes().plan == followed
-    planner.look()
+    site.replan(None)
     assert site.wishes().plan is None
     site.take(Report(replace(heard.snapshot, wishes=Wishes(plan=followed))))
     assert site.wishes().plan is None
@@ -325,11 +242,13 @@ async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
     file = tmp_path / "prices.csv"
     file.write_text("starts_at,import_per_kwh,export_per_kwh\n2026-11-24T12:00:00Z,0.3,0.1\n")
     prices = Prices(PricesTable(file))
-    assert prices.refresh()
-    assert not prices.refresh()
+    prices.refresh()
+    prices.refresh()
+    assert prices.version == 1
     file.write_text("rubbish\n1\n")
     import os
 
     os.utime(file, (1, 1))
-    assert not prices.refresh()
+    prices.refresh()
+    assert prices.version == 1
     assert len(prices.slots) == 1
