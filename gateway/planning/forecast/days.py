@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.planning.forecast.history import DAY, Quarters, local
 from gateway.planning.problem import Series
+
+
+UNKNOWN_KIND = 0.3
+"""What a day of the other kind counts until there are some of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,25 @@ class Days:
         """Return the values of another such table in the order of time."""
         return table[self.rows, self.slots]
 
+    def other_kind(self, fresh: Series) -> float:
+        """Return what a day of the other kind should count: less, the more the two kinds differ beyond what chance does."""
+        known = ~np.isnan(self.table)
+        values = np.where(known, self.table, 0.0)
+        noise, differ, chance, counts = 0.0, np.zeros(DAY), 0.0, []
+        for kind, sign in ((self._free(), 1.0), (~self._free(), -1.0)):
+            weights = fresh * kind
+            total = np.maximum(weights @ known, 1e-9)
+            mean = (weights @ values) / total
+            spread = float(((weights @ np.square(values)) / total - np.square(mean)).mean())
+            days = float(weights.sum() ** 2 / max(np.square(weights).sum(), 1e-9))
+            noise, chance = noise + spread / 2, chance + spread / max(days, 1.0)
+            differ += sign * mean
+            counts.append(days)
+        if min(counts) < 2.0:
+            return UNKNOWN_KIND
+        contrast = max(0.0, float(np.square(smoothed(differ, 2)).mean()) - chance / 5.0)
+        return noise / (noise + max(counts) * contrast) if noise > 0.0 else UNKNOWN_KIND
+
     def usual(self, fresh: Series, likeness: Likeness, standard: Series, standard_counts: float) -> Series:
         """Return per date the mean of the other dates, weighted by ``fresh`` and likeness, and of a ``standard`` day.
 
@@ -55,9 +79,15 @@ class Days:
         total: Series = weights @ np.where(known, self.table, 0.0) + standard_counts * standard
         return total / (weights @ known + standard_counts)
 
+    def _weekday(self) -> Quarters:
+        weekday: Quarters = (np.arange(len(self.table)) + self.first_date + 3) % 7
+        return weekday
+
+    def _free(self) -> NDArray[np.bool_]:
+        return self._weekday() >= 5
+
     def _alike(self, likeness: Likeness) -> Series:
-        weekday = (np.arange(len(self.table)) + self.first_date + 3) % 7
-        free = weekday >= 5
+        weekday, free = self._weekday(), self._free()
         alike = np.where(free[:, None] & free, likeness.weekend_day, likeness.working_day)
         alike = np.where(free[:, None] == free, alike, likeness.other_kind)
         alike[weekday[:, None] == weekday] = 1.0

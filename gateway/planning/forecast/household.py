@@ -21,8 +21,9 @@ from gateway.planning.problem import Band, Series
 DAYS = 42
 FADES_D = 14.0
 """After so many days a day counts a third."""
-LIKENESS = Likeness(working_day=0.8, weekend_day=0.6, other_kind=0.4)
-SHORT_FADES, SHORT_SHARE = 6.0, 0.75
+WORKING_DAY, WEEKEND_DAY = 1.0, 0.6
+"""What another day of the same kind counts; of the other kind as much as the house's own past says."""
+SHORT_FADES, SHORT_SHARE = 12.0, 0.8
 """What the last half hour differs from the last day's difference fades over so many quarters; so much of it is carried on."""
 DAY_FADES, DAY_SHARE = 144.0, 0.6
 """The same of what the last day differs from the usual."""
@@ -32,7 +33,7 @@ STANDARD_SHAPE = np.repeat(
     4,
 )  # fmt: skip
 """A household's day, which counts as much as ``STANDARD_COUNTS`` of its own days."""
-STANDARD_COUNTS = 0.3
+STANDARD_COUNTS = 0.15
 STANDARD_SPREAD = 0.35
 
 
@@ -47,7 +48,8 @@ def load(history: History, starts_at: datetime, hours: Series, zone: tzinfo) -> 
     days = Days.of(roots, past.first, zone)
     fresh = np.exp((np.arange(len(days.table)) - days.rows[known]) / FADES_D)
     standard = np.sqrt(STANDARD_SHAPE * _level_w(days.table))
-    usual = smoothed(days.usual(fresh, LIKENESS, standard, STANDARD_COUNTS))
+    likeness = Likeness(WORKING_DAY, WEEKEND_DAY, days.other_kind(fresh))
+    usual = smoothed(days.usual(fresh, likeness, standard, STANDARD_COUNTS))
     low, high, variance = (s[days.slots[known:]] for s in _spread(days.table - usual, fresh, standard))
     usually = days.along(usual)
     short, of_day = _carried((roots - usually)[known - DAY : known])
