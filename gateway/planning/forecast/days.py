@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from gateway.planning.forecast.history import DAY, Quarters, local
 from gateway.planning.problem import Series
 
-
 UNKNOWN_KIND = 0.3
 """What a day of the other kind counts until there are some of both."""
 
