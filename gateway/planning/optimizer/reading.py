@@ -27,17 +27,14 @@ def schedule_of(
     flows = [store.flow(values) for store in layout.stores]
     curtailed = values[layout.curtailed] if len(layout.curtailed) else np.zeros(facts.steps)
     grid = facts.load_kw - facts.pv_kw + curtailed + sum((c - d for c, d in flows), np.zeros(facts.steps))
-    short = [
-        s
-        for slack in (*layout.slacks, *(s for p in layout.stores for s in p.slacks))
-        for s in _lacks(facts, slack, values)
-    ]
+    short = shortfalls_of(facts, layout, values)
     power_w: dict[DeviceId, Series] = {}
     energy_wh: dict[DeviceId, Series] = {}
     for pack, store, (charge, discharge) in zip(facts.packs, layout.stores, flows, strict=True):
         power_w[pack.id] = (charge - discharge) * 1e3
         energy_wh[pack.id] = (
-            np.concatenate([[pack.energy_kwh], np.clip(values[store.energy], 0, pack.capacity_kwh)]) * 1e3
+            np.concatenate([[pack.energy_kwh], np.clip(values[store.energy], 0, pack.capacity_kwh) + 0.0])
+            * 1e3
         )
     return Schedule(
         made=made,
@@ -64,6 +61,12 @@ def paid(facts: Facts, layout: Layout, cost: Series) -> Series:
         paid[store.charge] -= later[store.charge_at]
         paid[store.discharge] -= later[store.discharge_at]
     return paid
+
+
+def shortfalls_of(facts: Facts, layout: Layout, values: Series) -> list[Shortfall]:
+    """Return all that lacks in ``values``."""
+    slacks = (*layout.slacks, *(s for p in layout.stores for s in p.slacks))
+    return [s for slack in slacks for s in _lacks(facts, slack, values)]
 
 
 def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:
