@@ -43,6 +43,11 @@ GIVES = 0.93
 """AC energy out of energy stored."""
 CARRIED = (BackupPhase.ISLANDED, BackupPhase.RESERVE)
 OPEN_W = 1e6
+HIGH, LOW = "high", "low"
+UNFIT = {
+    HIGH: "its voltage or frequency is too high to give anything into it",
+    LOW: "its voltage or frequency is too low",
+}
 BACKUP_FAULTS = (
     FaultCode.GRID_LOST,
     FaultCode.BACKUP_LOW,
@@ -84,17 +89,32 @@ def follow(before: Backup, snapshot: Snapshot, tables: ControlTables) -> Backup:
     island = Island()
     if phase in CARRIED:
         island = carry(before.island, snapshot, table, phase)
+    unfit = _unfit(phase, now, since, seen, steady_s(tables, table))
     load_w = _load_w(before, snapshot, seen.event)
     status = BackupStatus(
         phase=phase,
         since=snapshot.utc if changed or before.status.since is None else before.status.since,
         autonomy_h=_autonomy_h(snapshot, table, load_w),
-        shed=island.shed if phase in CARRIED else _all(snapshot) if phase is not BackupPhase.GRID else (),
+        shed=island.shed
+        if phase in CARRIED
+        else ()
+        if phase is BackupPhase.GRID or unfit == HIGH
+        else _all(snapshot),
         storm=snapshot.wishes.storm(snapshot.utc),
         overloaded=island.overloaded,
-        bounds=_bounds(phase, island, snapshot, joined_at, tried_at),
+        unfit=unfit,
+        bounds=_bounds(phase, island, snapshot, joined_at, tried_at, unfit),
     )
     return Backup(phase, since, joined_at, tried_at, now, load_w, seen, island, status)
+
+
+def _unfit(phase: BackupPhase, now: float, since: float, seen: Look, patience_s: float) -> str:
+    """Return what keeps a grid that is back for long from being leant on. One that is too high bears whoever draws."""
+    if phase is not BackupPhase.RESYNC:
+        return ""
+    if seen.bears_since is not None and now - seen.bears_since >= patience_s:
+        return HIGH
+    return LOW if seen.event is Event.WEAK and now - since >= patience_s else ""
 
 
 def steady_s(tables: ControlTables, table: BackupTable) -> float:
@@ -152,6 +172,8 @@ def faults(snapshot: Snapshot) -> Mapping[FaultCode, str]:
     if backup.phase in (*CARRIED, BackupPhase.DARK):
         hours = "" if backup.autonomy_h is None else f", enough for about {backup.autonomy_h:.1f} h"
         found[FaultCode.GRID_LOST] = f"{backup.phase}{hours}" if backup.phase in CARRIED else backup.phase
+    if backup.unfit:
+        found[FaultCode.GRID_LOST] = f"{backup.phase}, the grid is back, but {UNFIT[backup.unfit]}"
     if backup.phase is BackupPhase.RESERVE:
         found[FaultCode.BACKUP_LOW] = "only what keeps a restart possible is left"
     if backup.phase is BackupPhase.DARK:
@@ -172,11 +194,18 @@ def _all(snapshot: Snapshot) -> tuple[DeviceId, ...]:
 
 
 def _bounds(
-    phase: BackupPhase, island: Island, snapshot: Snapshot, joined_at: float | None, tried_at: float | None
+    phase: BackupPhase,
+    island: Island,
+    snapshot: Snapshot,
+    joined_at: float | None,
+    tried_at: float | None,
+    unfit: str,
 ) -> Mapping[DeviceId, Bound]:
     steered = (*snapshot.storages, *snapshot.evses)
     if phase in CARRIED:
         return island.bounds
+    if unfit == HIGH:
+        return {d: Bound(Interval(0.0, OPEN_W), "resync") for d in steered}
     if phase is BackupPhase.RESYNC:
         return {d: Bound(ZERO, "resync", 0.0, engage=False) for d in steered}
     if phase is BackupPhase.DARK:

@@ -17,8 +17,9 @@ DEAD_SHARE = 0.5
 """Of the nominal voltage; a phase with less is dead."""
 HEALTHY_SHARE = (0.85, 1.10)
 """Where a grid may be connected to again (reference/needs.md 2.2)."""
-HEALTHY_HZ = 0.5
-"""Distance from the nominal frequency, 50 or 60 Hz."""
+NOMINAL_HZ = 50.0
+"""What a meter that tells no frequency is taken to have."""
+HEALTHY_HZ = ((47.5, 50.1), (59.5, 60.1))
 FLOWS_W = 50.0
 """With more than this there is a voltage, whatever the meter says."""
 RESERVE_MARGIN_PCT = 5.0
@@ -28,6 +29,8 @@ class Sight(StrEnum):
     """What the grid meter shows."""
 
     HEALTHY = "healthy"
+    HIGH = "high"
+    """More voltage or frequency than one may connect a source to; whoever draws does it good."""
     WEAK = "weak"
     DEAD = "dead"
     SILENT = "silent"
@@ -114,11 +117,12 @@ NEXT: Mapping[BackupPhase, Mapping[Event, BackupPhase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen so far: whether the meter ever told a voltage, since when the grid is dead, or healthy."""
+    """What was seen so far: whether the meter ever told a voltage, since when the grid is dead, healthy, or bears a load."""
 
     voltage_told: bool = False
     dead_since: float | None = None
     healthy_since: float | None = None
+    bears_since: float | None = None
     event: Event = Event.UNKNOWN
 
 
@@ -127,20 +131,23 @@ def look(before: Look, snapshot: Snapshot, grid: GridTable, table: BackupTable, 
     now = snapshot.at
     inverters = able(snapshot).values()
     sight = _sight(before, snapshot.grid(), grid)
-    told = before.voltage_told or sight in (Sight.HEALTHY, Sight.WEAK)
+    bears = sight in (Sight.HEALTHY, Sight.HIGH)
+    bears_since = None if not bears else now if before.bears_since is None else before.bears_since
+    told = before.voltage_told or bears or sight is Sight.WEAK
     dead_since = None if sight is not Sight.DEAD else now if before.dead_since is None else before.dead_since
     if (event := _carried(inverters, table)) is not None:
-        return Look(told, dead_since, None, event)
+        return Look(told, dead_since, event=event)
     if dead_since is not None and now - dead_since >= LOSS_S:
-        return Look(told, dead_since, None, Event.DEAD)
-    joined = any(s.islanded is False for s in inverters)
+        return Look(told, dead_since, event=Event.DEAD)
+    joined = any(s.islanded is False for s in inverters) or (not told and _nobody_islands(snapshot))
     if sight is Sight.SILENT and inverters and not joined:
-        return Look(told, None, None, Event.ABANDONED)
+        return Look(told, event=Event.ABANDONED)
     if sight is Sight.HEALTHY or (sight is Sight.SILENT and joined):
         since = now if before.healthy_since is None else before.healthy_since
         event = Event.STEADY if now - since >= steady_s else Event.HEALTHY
-        return Look(told, None, since, event)
-    return Look(told, dead_since, None, Event.WEAK if sight is Sight.WEAK else Event.UNKNOWN)
+        return Look(told, None, since, bears_since, event)
+    known = sight in (Sight.WEAK, Sight.HIGH)
+    return Look(told, dead_since, None, bears_since, Event.WEAK if known else Event.UNKNOWN)
 
 
 def able(snapshot: Snapshot) -> dict[DeviceId, StorageSample]:
@@ -170,6 +177,13 @@ def _sight(before: Look, meter: MeterSample | None, grid: GridTable) -> Sight:
         # A meter that never told a voltage is no witness.
         return Sight.DEAD if before.voltage_told and abs(meter.power_w) < FLOWS_W else Sight.SILENT
     low, high = HEALTHY_SHARE
-    hertz = meter.frequency_hz
-    steady = not hertz or min(abs(hertz - 50.0), abs(hertz - 60.0)) <= HEALTHY_HZ
-    return Sight.HEALTHY if steady and all(low <= s <= high for s in shares) else Sight.WEAK
+    hertz = meter.frequency_hz or NOMINAL_HZ
+    slow, fast = min(HEALTHY_HZ, key=lambda window: abs(sum(window) / 2 - hertz))
+    if hertz < slow or any(s < low for s in shares):
+        return Sight.WEAK
+    return Sight.HIGH if hertz > fast or any(s > high for s in shares) else Sight.HEALTHY
+
+
+def _nobody_islands(snapshot: Snapshot) -> bool:
+    """Tell whether all batteries answer, and none of them can carry the house: the one that did was taken away."""
+    return None not in snapshot.storages.values() and not able(snapshot)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct
+
 from gateway.model.power import DeviceId, Interval, Reason
 
 
@@ -45,6 +47,8 @@ class BackupStatus:
     storm: bool = False
     overloaded: bool = False
     """More is drawn than the inverter should carry, with nothing left to shed."""
+    unfit: str = ""
+    """A grid that is back is "high" or "low" for so long that the owner is told; "high", whoever only draws may."""
     bounds: Mapping[DeviceId, Bound] = field(default_factory=dict)
     """Of the devices that backup binds now; the others are free."""
 
@@ -175,8 +179,7 @@ class DemandPeak:
     cap_w: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Urgency:
+class Urgency(Struct, frozen=True):
     """What a car still has to take before it leaves. ``need_wh`` is AC energy.
 
     ``must_w``: with less than this now it leaves too empty; 0 while there is slack. ``rank`` is the share of the time left

@@ -69,7 +69,8 @@ class Home:
         told = self.house.snapshot()
         at = self.house.at
         dead = MeterSample(at, 0.0, (0.0,) * 3, (0.0,) * 3, (0.0,) * 3, 0.0)
-        grid = None if self.silent else dead if self.voltage_v == 0 else told.meters["grid"]
+        lives = replace(told.meters["grid"], phase_voltage_v=(self.voltage_v,) * 3)
+        grid = None if self.silent else dead if self.voltage_v == 0 else lives
         battery = replace(told.storages["battery"], islanded=self.islanded)
         told = replace(
             told,
@@ -496,3 +497,24 @@ def test_a_load_that_was_given_back_goes_when_the_sun_does_and_rests(home):
     home.carried_w = -3000.0
     assert not home.run(1500).decisions["pump"].engage
     assert home.run(300).decisions["pump"].engage
+
+
+@pytest.mark.parametrize(("voltage_v", "draws"), [(258.0, True), (190.0, False)])
+def test_a_grid_that_comes_back_outside_its_window_is_told_and_only_drawn_from_when_it_is_high(
+    home, voltage_v, draws
+):
+    charging(home).lose().run(5)
+    home.restore()
+    home.voltage_v = voltage_v
+    home.run(20)
+    assert home.power_w("garage") == 0.0
+    assert FaultCode.GRID_LOST not in home.faults()
+    home.run(100)
+    assert home.status.phase is BackupPhase.RESYNC
+    assert FaultCode.GRID_LOST in home.faults()
+    assert (home.power_w("garage") > 3000.0) == draws
+    assert home.decisions["boiler"].engage == draws
+    assert home.decisions["battery"].interval.min_w == 0.0
+    home.voltage_v = 230.0
+    home.run(100)
+    assert home.status.phase is BackupPhase.GRID

@@ -107,3 +107,17 @@ def test_the_grid_must_be_healthy_without_a_break():
     assert seen(*healthy, weak, steady_s=30) is Event.WEAK
     assert seen(*healthy, weak, site(40, meter(40)), steady_s=30) is Event.HEALTHY
     assert seen(*healthy, site(37, meter(37, frequency_hz=51.2)), steady_s=30) is Event.WEAK
+
+
+@pytest.mark.parametrize(
+    ("hertz", "event"), [(47.6, "healthy"), (50.2, "weak"), (60.0, "healthy"), (47.3, "weak")]
+)
+def test_what_may_be_connected_to_is_the_grid_codes_window(hertz, event):
+    assert seen(site(0, meter(0, frequency_hz=hertz))) == event
+
+
+def test_an_inverter_that_was_taken_away_is_waited_for_no_longer_than_a_grid():
+    mute = [site(n, None, islanded=None, islands=False) for n in range(0, 40, 5)]
+    assert seen(*mute[:3], steady_s=30) is Event.HEALTHY
+    assert seen(*mute, steady_s=30) is Event.STEADY
+    assert seen(site(0, None, answers=False), steady_s=30) is Event.UNKNOWN
