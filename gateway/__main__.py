@@ -85,6 +85,13 @@ def _drill(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(arguments: argparse.Namespace) -> int:
+    from gateway.planning import plan_command
+
+    print(plan_command.answer(arguments))
+    return 0
+
+
 def _pair(arguments: argparse.Namespace) -> int:
     from gateway.services import open_pairing
 
@@ -227,6 +234,19 @@ COMMANDS = (
             ("--battery-pct", {"type": float, "help": "charge of the battery (default: the newest known)"}),
             ("--car-pct", {"type": float, "help": "charge of the car (default: the newest known)"}),
             ("--json", {"action": "store_true", "help": "one JSON object instead of words"}),
+        ),
+    ),
+    Command(
+        "plan",
+        _plan,
+        "solve a plan problem from a file, to see what would be done and why, and to compare",
+        "A home with a battery and a car, in the JSON format that docs/planning.md describes.",
+        site=False,
+        logs=logging.ERROR,
+        options=(
+            ("--problem", {"type": Path, "required": True, "help": "the file"}),
+            ("--json", {"action": "store_true", "help": "one JSON object instead of a table"}),
+            ("--within-s", {"type": float, "default": 5.0, "help": "at most so long (default: 5)"}),
         ),
     ),
     Command(

@@ -91,6 +91,7 @@ def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Ser
     relief = {t.step: t.relief_per_kwh for t in pack.trips}
     choice = np.zeros((facts.steps, levels), np.int16)
     to_go, padded = np.zeros(levels), np.full(levels + low + high, np.inf)
+    windows = sliding_window_view(padded, low + high + 1)
     tapered = (
         {float(h): _taper_cost(pack, grid, float(h)) for h in np.unique(facts.hours)} if pack.taper else {}
     )
@@ -99,7 +100,7 @@ def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Ser
             back = every - due[step + 1]
             to_go = to_go[np.maximum(back, 0)] + relief[step + 1] * grid.size_kwh * np.maximum(-back, 0)
         padded[low : low + levels] = to_go + held[step]
-        ways = sliding_window_view(padded, low + high + 1) + step_cost[step]
+        ways = windows + step_cost[step]
         if tapered:
             ways += tapered[float(facts.hours[step])]
         choice[step] = best = ways.argmin(1)

@@ -78,7 +78,7 @@ def _codes(
     idle = ~charging & ~giving
     worth = -answer.duals[store.balance]
     gain = margins.per_kwh * converter.discharge_efficiency  # what a kWh out of the cell would save
-    own_sun = margins.grid_kw <= LEAST_KW
+    own_sun = (margins.grid_kw <= LEAST_KW) & (facts.pv_kw > LEAST_KW)
     full, empty, low = _bounds(pack, store, answer)
     due = _departure_price(facts, store, answer)
     cheap = margins.per_kwh <= _mean_of_stay(facts.buy, pack)
