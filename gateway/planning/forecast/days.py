@@ -72,11 +72,15 @@ class Days:
 
         The standard counts as much as so many days; above 0 it leaves no cell without a value.
         """
-        known = ~np.isnan(self.table)
-        weights = self._alike(likeness) * fresh
-        np.fill_diagonal(weights, 0.0)
+        known, weights = ~np.isnan(self.table), self.weights(fresh, likeness)
         total: Series = weights @ np.where(known, self.table, 0.0) + standard_counts * standard
         return total / (weights @ known + standard_counts)
+
+    def weights(self, fresh: Series, likeness: Likeness) -> Series:
+        """Return what each date (column) counts for each (row), itself 0."""
+        weights = self._alike(likeness) * fresh
+        np.fill_diagonal(weights, 0.0)
+        return weights
 
     def _weekday(self) -> Quarters:
         weekday: Quarters = (np.arange(len(self.table)) + self.first_date + 3) % 7
