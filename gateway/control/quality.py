@@ -5,7 +5,6 @@ at one and the same delay. A restless load is not that: at least half of the mov
 back. ``sluggish`` means that errors last longer than a load takes to be answered at once.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import sqrt
@@ -13,7 +12,7 @@ from math import sqrt
 from gateway.control.balance import House
 from gateway.control.dynamics import of
 from gateway.control.target import target
-from gateway.model import ControlQuality, MeterRole, QualityVerdict, Reason, Rung, Snapshot
+from gateway.model import ControlQuality, Decision, MeterRole, QualityVerdict, Reason, Rung, Snapshot
 
 WINDOW_S = 300.0
 POINT_S = 1.0
@@ -23,7 +22,10 @@ LEAST_S = 20.0
 CLOSE_W = 100.0
 """An RMS error up to this is what noise and steps of the devices cost."""
 RUNNING_W = 20.0
-LIMITED_SHARE = 0.3
+LIMITED_SHARE = 0.5
+"""Of the squared error, so that a minute of it among four that are calm is named too."""
+ASKED = frozenset({Rung.BACKUP_RESERVE, Rung.FREQUENCY, Rung.OWNER_REQUEST})
+"""Who asks power of a device for a reason of its own; what that moves at the grid is no deviation of ours."""
 SHORT_W = 50.0
 OWN_SHARE = 0.35
 """Where less than this part of the grid's movement is not our own, the loop is hunting."""
@@ -39,7 +41,7 @@ LAGGING_S = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A second of control: the error and what was running; ``limit`` is what held the devices back."""
+    """A second of control: the error and what was running; ``limit`` is what held the devices back, or asked otherwise."""
 
     at: float
     heard_at: float
@@ -103,13 +105,17 @@ def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> Contr
     window_s = points[-1].at - points[0].at
     if window_s < LEAST_S or not any(p.running for p in points):
         return ControlQuality(window_s=window_s)
-    rms_w = sqrt(sum(p.error_w * p.error_w for p in points) / len(points))
+    squares = sum(p.error_w * p.error_w for p in points)
+    rms_w = sqrt(squares / len(points))
     turns_per_h = _turns(points) * 3600 / window_s
-    limits = Counter(p.limit for p in points if p.limit is not None)
+    limits: dict[Reason, float] = {}
+    for point in points:
+        if point.limit is not None:
+            limits[point.limit] = limits.get(point.limit, 0.0) + point.error_w * point.error_w
     verdict, by = QualityVerdict.STABLE, None
     if rms_w > CLOSE_W:
-        if limits.total() >= LIMITED_SHARE * len(points):
-            verdict, by = QualityVerdict.LIMITED, limits.most_common(1)[0][0]
+        if sum(limits.values()) >= LIMITED_SHARE * squares:
+            verdict, by = QualityVerdict.LIMITED, max(limits, key=lambda reason: limits[reason])
         elif turns_per_h >= HUNTING_TURNS_PER_H and _foreign(points)[0] < OWN_SHARE:
             verdict, by = QualityVerdict.HUNTING, _slowest(house, snapshot)
         elif _long_share(points) > LONG_SHARE:
@@ -118,14 +124,20 @@ def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> Contr
 
 
 def _running(snapshot: Snapshot) -> tuple[bool, Reason | None]:
-    """Tell whether a device runs or should, and what holds back the one that is held back most."""
+    """Tell whether a device runs or should, and what holds one back, or asks of it, by the most power."""
     running, limit, most_w = False, None, SHORT_W
     for decision in snapshot.decisions.values():
         running = running or abs(decision.wanted_w) > RUNNING_W or abs(decision.power_w) > RUNNING_W
         short_w = abs(decision.wanted_w - decision.power_w)
         if decision.limited_by is not None and short_w > most_w:
             limit, most_w = decision.limited_by, short_w
+        if _is_asked(decision) and abs(decision.power_w) > most_w:
+            limit, most_w = decision.reason, abs(decision.power_w)
     return running, limit
+
+
+def _is_asked(decision: Decision) -> bool:
+    return decision.reason.rung in ASKED or decision.reason.code == "departure"
 
 
 def _turns(points: tuple[Point, ...]) -> int:

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from gateway.control.balance import House
-from gateway.control.quality import Point, judged
-from gateway.model import QualityVerdict, Reason, Rung
+from gateway.control.quality import Point, _running, judged
+from gateway.model import Decision, Interval, QualityVerdict, Reason, Rung
+from tests.gateway.control.conftest import UTC_NOW
 
 LIMIT = Reason(Rung.GRID_CONNECTION, "import_limit")
 
@@ -60,6 +61,23 @@ def test_a_limit_that_holds_the_devices_back_is_named(judge):
     told = judge(seconds(lambda n: 2500.0, lambda n: -3000.0, limit=lambda n: LIMIT))
     assert told.verdict is QualityVerdict.LIMITED
     assert told.by == LIMIT
+
+
+def test_a_minute_of_what_the_owner_asked_for_is_no_sluggishness(judge):
+    def asked(n):
+        return 120 <= n < 180
+
+    charge = Reason(Rung.OWNER_REQUEST, "charge_now")
+    told = judge(
+        seconds(lambda n: 6000.0 * asked(n), lambda n: 0.0, limit=lambda n: charge if asked(n) else None)
+    )
+    assert (told.verdict, told.by) == (QualityVerdict.LIMITED, charge)
+
+
+def test_power_that_is_asked_of_a_device_is_named_for_what_the_grid_shows(house):
+    charge = Reason(Rung.OWNER_REQUEST, "charge_now")
+    decision = Decision("garage", 100.0, UTC_NOW, 6000.0, 6000.0, Interval(-6000, 6000), charge)
+    assert _running(house(decisions={"garage": decision}).snapshot()) == (True, charge)
 
 
 def test_while_nothing_runs_there_is_nothing_to_judge(judge):
