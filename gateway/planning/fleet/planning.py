@@ -1,0 +1,157 @@
+"""From many stores to their schedule: small fleets as one programme, large ones by prices; then whole powers, and exact repairs."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from time import perf_counter
+
+import numpy as np
+
+from gateway.planning.fleet.answers import Asker
+from gateway.planning.fleet.block import Block, as_switched, plan_block
+from gateway.planning.fleet.boards import Boards
+from gateway.planning.fleet.cars import Cars, Places, Table, cars_of
+from gateway.planning.fleet.least_power import lift
+from gateway.planning.fleet.prices import Coordination, Duals, coordinate, groups_of, whole_answers
+from gateway.planning.fleet.reading import Course, course_of, schedule_of
+from gateway.planning.fleet.site import share_of, with_one_store
+from gateway.planning.optimizer import solve
+from gateway.planning.optimizer.facts import Facts, facts_of
+from gateway.planning.problem import Made, Problem, Schedule, Series
+
+LOGGER = logging.getLogger(__name__)
+
+FEW, WHOLE = 8, 200
+"""Up to so many stores the optimizer plans them, up to so many one programme without its decisions does."""
+SAMPLE, LARGE_SAMPLE, GROUPS, ROUNDS = 60, 150, 80, 40
+BLOCK = 80
+NEAR, NEAR_ENOUGH = 5e-4, 7e-4
+"""The gaps at which price coordination, and then the repairs, end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A first course of all stores, the prices it answers, and what no schedule undercuts."""
+
+    net_kw: Table
+    per_kwh: Series
+    bound: float | None
+
+
+def solve_fleet(problem: Problem, *, within_s: float = 10.0) -> Schedule:
+    """Return the best schedule found for the many stores of ``problem`` within about ``within_s``. Never raises."""
+    began = perf_counter()
+    if len(problem.stores) <= FEW:
+        return solve(problem, within_s=within_s)
+    try:
+        facts = facts_of(problem)
+        found = _Fleet(facts, began + within_s).plan() if facts.steps and _plain(facts) else None
+    except Exception:  # the optimizer's plan, or its rule, is better than none
+        LOGGER.exception("The fleet's planning failed")
+        found = None
+    if found is None:
+        return solve(problem, within_s=within_s)
+    course, bound = found
+    made = Made.OPTIMAL if bound is not None and course.gap(bound) <= 1e-3 else Made.IN_TIME
+    return schedule_of(facts, course, made, bound, perf_counter() - began)
+
+
+def _plain(facts: Facts) -> bool:
+    """Tell whether all that the problem asks for is known here; the rest is for the optimizer, unless there are too many."""
+    return len(facts.packs) > WHOLE or not (
+        facts.sold or any(p.resting or p.converter.idle_w for p in facts.packs)
+    )
+
+
+class _Fleet:
+    """One problem on its way to a schedule."""
+
+    def __init__(self, facts: Facts, until: float) -> None:
+        self.facts, self.site, self.until = facts, with_one_store(facts), until
+        self.cars = cars_of(facts)
+        self.boards = Boards.of(facts, self.cars)
+
+    @property
+    def left_s(self) -> float:
+        return max(self.until - perf_counter(), 0.01)
+
+    def plan(self) -> tuple[Course, float | None] | None:
+        """Return the best course and its bound."""
+        draft = self._as_one() if self.cars.count <= WHOLE else self._by_prices()
+        return None if draft is None else self._repaired(draft)
+
+    def _block(self, chosen: Places, net_kw: Table, *, switched: bool = False) -> Block | None:
+        """Plan the ``chosen`` again, and exactly, beside what the others do."""
+        cars, own = self.cars.some(chosen), net_kw[chosen]
+        return plan_block(
+            self.site,
+            cars,
+            net_kw.sum(0) - own.sum(0),
+            self.left_s,
+            as_switched(cars, own) if switched else None,
+            self.boards.around(chosen, net_kw),
+        )
+
+    def _as_one(self) -> Draft | None:
+        block = self._block(np.arange(self.cars.count), np.zeros_like(self.cars.charge_kw))
+        return block and Draft(block.net_kw, block.per_kwh, block.cost)
+
+    def _by_prices(self) -> Draft | None:
+        groups = groups_of(self.cars, GROUPS)
+        start = self._first_prices(np.concatenate(groups))
+        found: Coordination = coordinate(
+            self.site, Asker(self.cars), groups, start, ROUNDS, NEAR, lambda: self.left_s
+        )
+        return Draft(whole_answers(found), found.per_kwh, found.bound)
+
+    def _first_prices(self, order: Places) -> Duals:
+        """Return the prices of a sample of the fleet on a site as much smaller."""
+        size = min(LARGE_SAMPLE if self.cars.count > 2000 else SAMPLE, self.cars.count)
+        share = size / self.cars.count
+        sample = self.cars.some(order[((np.arange(size) + 0.5) / share).astype(np.int64)])
+        block = plan_block(share_of(self.site, share), sample, np.zeros(self.facts.steps), self.left_s)
+        if block is None:
+            return Duals(self.facts.buy, -np.inf)
+        alone = block.cost - float(Asker(sample).ask(block.per_kwh).cost.sum())
+        return Duals(block.per_kwh, alone / share)
+
+    def _repaired(self, draft: Draft) -> tuple[Course, float | None] | None:
+        """Return the draft in whole powers, block after block planned exactly until it is near its bound or time is up."""
+        net, per_kwh = draft.net_kw.astype(np.float64), draft.per_kwh
+        best: Course | None = None
+        for turn, chosen in enumerate(self._blocks(net)):
+            free = self._block(chosen, net) if turn or self.boards.bind else None
+            if free is not None:
+                net[chosen], per_kwh = free.net_kw, free.per_kwh
+            if turn + 1 < self.boards.turns:
+                continue
+            course = self._whole(net, per_kwh, chosen)
+            if course is not None and (best is None or course.objective < best.objective):
+                best = course
+            if best is not None and (
+                draft.bound is None or best.gap(draft.bound) <= NEAR_ENOUGH or self.left_s < 0.1
+            ):
+                break
+        return best and (best, draft.bound)
+
+    def _blocks(self, net_kw: Table) -> Iterator[Places]:
+        """Yield the stores to be planned together next: boards where they bind, else those with most to move."""
+        if self.boards.bind:
+            yield from islice(cycle(self.boards.blocks(BLOCK)), 3 * self.boards.turns)
+            return
+        if self.cars.count <= WHOLE:
+            yield from [np.arange(self.cars.count)] * 2
+            return
+        busy = np.argsort(-(np.abs(net_kw) > self.cars.charge_min_kw[:, None]).sum(1), kind="stable")
+        for first in range(0, self.cars.count, BLOCK):
+            yield busy[first : first + BLOCK]
+
+    def _whole(self, net_kw: Table, per_kwh: Series, chosen: Places) -> Course | None:
+        """Return the course of whole powers next to ``net_kw``; what that costs the site, ``chosen`` balance."""
+        lifted = lift(self.cars, net_kw, per_kwh)
+        for part in self.boards.blocks(BLOCK) if self.boards.bind else [chosen]:
+            block = self._block(part, lifted, switched=True)
+            if block is not None:
+                lifted[part] = block.net_kw
+        return course_of(self.facts, self.site, self.cars, lifted, per_kwh)
