@@ -32,7 +32,6 @@ class Engine:
     def __init__(self) -> None:
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("output_flag", False)
-        self._highs.setOptionValue("threads", 1)
         self._last: Matrix | None = None
         self.seconds = 0.0
 
