@@ -4,7 +4,7 @@ It looks again at the device itself, by its own reading of the snapshot, so that
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from copy import replace
 
 from gateway.config import GridTable
 from gateway.faults import FaultCode
@@ -29,6 +29,8 @@ HARD_FLOOR_SOC_PCT = 5.0
 HARD_CEILING_SOC_PCT = 100.0
 FUSE_SHARE = 0.97
 """Of the fuse's rating, up to which a meter that is not believed may let a device draw more."""
+OBEYED_W = 150.0
+"""A device that draws so much more than it was told has done what it can."""
 _OPEN = 1e6
 
 
@@ -136,13 +138,15 @@ def hold_blind(
     """Check the fuse while the grid meter is silent or not believed; ``told`` is the snapshot with what it shows all the same.
 
     Whatever sign its current has, it can only tighten: a phase takes no more than is left of the fuse. ``doubted``: nor
-    does any device take more than it does now. What is discharged is let go no sooner than what is charged, so that
-    together they do not draw more meanwhile.
+    does any device take more than it does now. What is discharged is let go no sooner than the charging that has
+    to end, which is all of it under doubt, so that together they do not draw more meanwhile.
     """
     if _islanded(told):
         return dict(setpoints)
     meter, now_w = told.grid(), {d: _power_w(d, told) for d in setpoints}
-    charged_w, given_w = (sum(max(0.0, sign * p) for p in now_w.values()) for sign in (1, -1))
+    given_w = sum(max(0.0, -p) for p in now_w.values())
+    staying_w = {d: 0.0 if doubted else max(0.0, s.power_w) + OBEYED_W for d, s in setpoints.items()}
+    ending_w = sum(max(0.0, p - staying_w[d]) for d, p in now_w.items())
     left_w = [_OPEN] * 3
     if meter is not None:
         left_w = [
@@ -158,7 +162,7 @@ def hold_blind(
         before_w, power_w = now_w[decision.device], setpoint.power_w
         if before_w < 0 <= power_w:
             able, _ = _hard_interval(decision.device, told)
-            power_w = decision.interval.clamp(able.clamp(before_w * min(1.0, charged_w / given_w)))
+            power_w = decision.interval.clamp(able.clamp(before_w * min(1.0, ending_w / given_w)))
         else:
             most_w = before_w + len(wired) * min((left_w[p] for p in wired), default=0.0)
             power_w = min(power_w, max(0.0, most_w))

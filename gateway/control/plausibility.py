@@ -108,6 +108,7 @@ class Watch:
     """``known`` is the sum of the powers behind the meter, of ``sources`` devices; ``readings`` are its distinct ones.
 
     ``unseen_w`` is what devices did that are no longer heard, less what those did that came. ``code`` and ``detail`` tell the fault while disbelieved.
+    ``lag_s`` is how late the meter was taken to be: with another one, what spoke against it has to be told anew.
     """
 
     trust: Trust = Trust.BELIEVED
@@ -119,6 +120,7 @@ class Watch:
     sources: int = 0
     unseen_w: float = 0.0
     readings: Readings = ()
+    lag_s: float = 0.0
     weighed_at: float = 0.0
     evidence: Evidence = Evidence()
     against: bool = False
@@ -130,6 +132,11 @@ class Watch:
         """Whether control may use the meter."""
         return self.trust is Trust.BELIEVED
 
+    @property
+    def turned(self) -> bool:
+        """Whether it seems to move against us."""
+        return self.trust is Trust.DOUBTED or self.code is FaultCode.METER_SIGN_FLIPPED
+
 
 def follow(previous: Watch, snapshot: Snapshot, grid: GridTable) -> Watch:
     """Return the watch after ``snapshot``."""
@@ -140,6 +147,8 @@ def follow(previous: Watch, snapshot: Snapshot, grid: GridTable) -> Watch:
     if problem := impossible(meter, grid):
         return _disbelieved(previous, FaultCode.METER_IMPLAUSIBLE, problem, now + RETURN_S)
     watch, lag_s = previous, _lag_s(snapshot)
+    if lag_s != watch.lag_s:
+        watch = replace(_trusted(watch) if watch.turned else watch, lag_s=lag_s, evidence=Evidence())
     due = not watch.known or now - watch.known[-1][0] >= STEP_S - 0.01
     if due:
         watch = _sensed(watch, snapshot)

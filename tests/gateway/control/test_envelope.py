@@ -1,6 +1,6 @@
 """The last gate: it believes no decision."""
 
-from dataclasses import replace
+from copy import replace
 from math import inf, nan
 
 from hypothesis import HealthCheck, given, settings
@@ -143,6 +143,8 @@ def test_a_battery_keeps_carrying_a_car_until_that_has_let_go(house):
         site = house(car_w=car_w, battery_w=-3000.0)
         assert held_blind(site, asked_w, doubted=True) == {"garage": 0.0, "battery": battery_w}
     assert held_blind(house(car_w=0.0, battery_w=-3000.0), asked_w, doubted=True)["battery"] == 0.0
+    at_rest = house(car_w=1400.0, battery_w=-1400.0, stale=frozenset({"grid"}))
+    assert held_blind(at_rest, {"garage": 1400.0, "battery": 0.0}, doubted=False)["battery"] == 0.0
     stopped = held_blind(site, asked_w, doubted=True, interval=Interval(0.0, 0.0))
     assert stopped["battery"] == 0.0
 
