@@ -8,7 +8,8 @@ still on its way.
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.control.sharing import share
 from gateway.model import DeviceId, Dynamics, Interval
@@ -21,8 +22,7 @@ START_W, STOP_W = 120.0, 50.0
 """A converter loses 50-100 W for running at all: less than this is not worth a start, or going on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Of one device: how it follows, and where it will be when a fast device could answer an order of now."""
 
     dynamics: Dynamics

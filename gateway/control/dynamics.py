@@ -6,8 +6,11 @@ defaults hold.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from statistics import median
+
+from msgspec import Struct
 
 from gateway.control.balance import STANDBY_W
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, Dynamics, EvseSample, Snapshot, StorageSample
@@ -34,8 +37,7 @@ AHEAD_S = 0.4
 type Point = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A step on its way: when it was ordered, from where to where, the last sample, and when each level was passed."""
 
     at: float
@@ -45,8 +47,7 @@ class Step:
     passed: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     """One device: its last orders (time, W), oldest first, the step under way, and what was found: (dead time, ramp)."""
 
     orders: tuple[Point, ...]

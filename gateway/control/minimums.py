@@ -5,7 +5,8 @@ starts again only after a rest and with room to spare, so that nothing flutters 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.control.site_limits import Fitted, GroupLimit, fit
 from gateway.model import DeviceId, Interval, Minimum, Reason, Rung, Snapshot
@@ -20,8 +21,7 @@ HELD, STOPPED, WAITING = "held_at_minimum", "below_minimum", "minimum_not_free"
 _NEVER = Minimum()
 
 
-@dataclass(frozen=True, slots=True)
-class _Charger:
+class _Charger(Struct, frozen=True):
     """A charger that has less than its minimum."""
 
     device: DeviceId

@@ -5,8 +5,9 @@ out of a device's own interval, until every group holds; the highest rung is fit
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf, sumprod
+
+from msgspec import Struct
 
 from gateway.config import GridTable
 from gateway.control.balance import Balance
@@ -43,8 +44,7 @@ PRESSED = 1.05
 """A device whose car has no time left gives up 0.05 / 1.05 of what one without any need gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLimit:
+class GroupLimit(Struct, frozen=True):
     """``interval`` bounds the sum of weight × power over the group's devices, in W.
 
     ``soft``: an aim, not a limit; it takes nothing from a device that must charge, and is no conflict when it is missed.
@@ -172,8 +172,7 @@ def _phase_limit(
     return GroupLimit(reason, weights, allowed, grace_w=grace_w(fuse_w))
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Struct, frozen=True):
     """Powers inside every limit that the devices could meet; who was held back by what; the limits that could not be met."""
 
     powers_w: Mapping[DeviceId, float]

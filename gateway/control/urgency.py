@@ -12,6 +12,8 @@ from datetime import time as clock
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from gateway.model import DeviceId, DeviceSettings, EvseSample, Need, Snapshot, Urgency
 
 EFFICIENCY = 0.9
@@ -25,8 +27,7 @@ MODEST_W = 3_700.0
 """Stands in for a power that nobody tells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """A told need and what was taken since; ``at`` and ``power_w`` are of the last sample counted."""
 
     need: Need

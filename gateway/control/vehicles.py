@@ -6,10 +6,12 @@ can be true is taken (reference/needs.md 1, row 3). While none speaks, the energ
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from operator import is_
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway.model import (
     DeviceId,
@@ -40,8 +42,7 @@ ON_THE_ROAD_W = 150_000.0
 _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(Struct, frozen=True):
     """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, how much was moved
     by count alone, which samples this rests on, the EVSE's sample with the judged car in it, and when it was judged."""
 
@@ -54,8 +55,7 @@ class Followed:
     judged_at: float = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """A SoC that a source tells now; ``most_w`` bounds how fast it can move."""
 
     source: VehicleSource

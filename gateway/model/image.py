@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct
+
 from gateway.model.control import ControlStatus
 from gateway.model.devices import (
     DeviceInfo,
@@ -20,8 +22,7 @@ from gateway.model.power import DeviceId, Interval, Reason
 from gateway.model.wishes import Wishes
 
 
-@dataclass(frozen=True, slots=True)
-class Setpoint:
+class Setpoint(Struct, frozen=True):
     """A lease on a device's power: the driver falls to 0 W after ``expires_at``, with or without us.
 
     ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W. ``owner_asked``: the owner
@@ -39,8 +40,7 @@ class Setpoint:
     wanted_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What the tick decided for one device. ``wanted_w`` is the wish before the higher rungs held it back.
 
     ``min_by`` and ``max_by`` tell who set the edges of the interval.

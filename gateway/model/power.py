@@ -1,7 +1,11 @@
-"""Power: where it may be, and why it is what it is."""
+"""Power: where it may be, and why it is what it is.
 
-from dataclasses import dataclass
+What a tick makes anew for each of hundreds of devices is a ``Struct``: it is made in a tenth of the time of a dataclass.
+"""
+
 from enum import StrEnum
+
+from msgspec import Struct
 
 type DeviceId = str
 
@@ -23,8 +27,7 @@ class Rung(StrEnum):
     ENVELOPE = "envelope"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why a setpoint is what it is: the rung, a stable code that is translated, and whose wish it was."""
 
     rung: Rung
@@ -32,8 +35,7 @@ class Reason:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """Closed power interval of one device or of the site, in W."""
 
     min_w: float

@@ -1,6 +1,6 @@
 """State of charge that cannot be true is held until it has proven itself (reference/needs.md 1, row 3); pure."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 SLACK_PCT = 2.0
 STABLE_S = 60.0
@@ -10,8 +10,7 @@ LEAST_CAPACITY_WH = 5000.0
 """Stands in for a capacity that is not told: the smaller, the faster its state of charge may move."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSoc:
+class HeldSoc(Struct, frozen=True):
     """The last value that was believed, with its time; and the one that is on trial, since when, with its last value."""
 
     pct: float | None = None

@@ -1,6 +1,6 @@
 """What holds for every set of devices and limits, judged by a linear program where it can tell more than we can."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime
 
 import highspy

@@ -1,6 +1,6 @@
 """Few rows, and none that matters is missing."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.ledger.thinning import decision_worth, sample_worth
