@@ -10,6 +10,15 @@ from typing import Any
 
 from gateway.api.access import Pairing, Token, Tokens
 from gateway.api.control_view import ReserveView
+from gateway.api.forecasts import (
+    ForecastsView,
+    PlanView,
+    forecasts_view,
+    new_prices,
+    new_series,
+    new_trips,
+    plan_view,
+)
 from gateway.api.openapi import document
 from gateway.api.problems import ProblemError
 from gateway.api.schema import (
@@ -40,7 +49,6 @@ from gateway.model import (
     HistoryPoint,
     Need,
     OwnerSettings,
-    Plan,
     Request,
     Trip,
 )
@@ -99,8 +107,30 @@ class Answers:
     async def state(self, _call: Call) -> SiteView:
         return site_view(self._site.identity, self._site.view())
 
-    async def plan(self, _call: Call) -> Plan | None:
-        return self._site.view().plan
+    async def plan(self, _call: Call) -> PlanView | None:
+        view = self._site.view()
+        return plan_view(view.plan, view.outlook)
+
+    async def forecasts(self, _call: Call) -> ForecastsView:
+        view = self._site.view()
+        return forecasts_view(view.prices, view.outlook)
+
+    async def put_prices(self, call: Call) -> None:
+        slots = new_prices(call.asked)
+        if await self._site.hand_in_prices(slots, call.asked.lists) == 0:
+            raise ProblemError("invalid_request", "there is no price in it")
+
+    async def put_solar(self, call: Call) -> None:
+        await self._site.hand_in("solar", new_series(call.asked))
+
+    async def put_load(self, call: Call) -> None:
+        await self._site.hand_in("load", new_series(call.asked))
+
+    async def put_carbon(self, call: Call) -> None:
+        await self._site.hand_in("carbon", new_series(call.asked))
+
+    async def put_trips(self, call: Call) -> None:
+        await self._site.hand_in("trips", new_trips(call.asked, self._devices()))
 
     async def equipment(self, _call: Call) -> Mapping[DeviceId, EquipmentState]:
         return self._site.view().equipment

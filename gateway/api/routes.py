@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.api.control_view import ReserveView
+from gateway.api.forecasts import ForecastsView, PlanView, PricesBody, SeriesBody, TripsBody
 from gateway.api.schema import (
     FaultView,
     Info,
@@ -34,7 +35,6 @@ from gateway.model import (
     HistoryPoint,
     Need,
     OwnerSettings,
-    Plan,
     Request,
     Trip,
 )
@@ -102,7 +102,62 @@ ROUTES: tuple[Route, ...] = (
         101,
         problems=("too_many_streams",),
     ),
-    Route("GET", "/v1/plan", "plan", "The plan in force, null without one", READ, 200, Plan | None),
+    Route("GET", "/v1/plan", "plan", "The whole plan and why, null without one", READ, 200, PlanView | None),
+    Route(
+        "GET",
+        "/v1/forecasts",
+        "forecasts",
+        "Prices, forecasts that were handed in, and how right ours were",
+        READ,
+        200,
+        ForecastsView,
+    ),
+    Route(
+        "PUT",
+        "/v1/forecasts/prices",
+        "put_prices",
+        "Hand in prices, of the market where the tariff is a dynamic one",
+        COMMAND,
+        204,
+        body=PricesBody,
+    ),
+    Route(
+        "PUT",
+        "/v1/forecasts/solar",
+        "put_solar",
+        "Hand in what the sun will give",
+        COMMAND,
+        204,
+        body=SeriesBody,
+    ),
+    Route(
+        "PUT",
+        "/v1/forecasts/load",
+        "put_load",
+        "Hand in what the house will draw",
+        COMMAND,
+        204,
+        body=SeriesBody,
+    ),
+    Route(
+        "PUT",
+        "/v1/forecasts/carbon",
+        "put_carbon",
+        "Hand in the grid's carbon",
+        COMMAND,
+        204,
+        body=SeriesBody,
+    ),
+    Route(
+        "PUT",
+        "/v1/forecasts/trips",
+        "put_trips",
+        "Announce the cars' journeys",
+        COMMAND,
+        204,
+        body=TripsBody,
+        problems=("unknown_device",),
+    ),
     Route(
         "GET",
         "/v1/decisions",

@@ -17,6 +17,7 @@ from gateway.api.control_view import (
     reserve_view,
     urgency_views,
 )
+from gateway.api.forecasts import brief
 from gateway.api.site import EquipmentState, Limits, SiteIdentity, Utility, View
 from gateway.faults import FAULTS, FaultCode
 from gateway.model import (
@@ -247,7 +248,7 @@ def site_view(identity: SiteIdentity, view: View) -> SiteView:
         decisions=dict(snapshot.decisions) if snapshot else {},
         faults=fault_views(view),
         equipment=dict(view.equipment),
-        plan=view.plan,
+        plan=brief(view.plan),
         prices=view.prices,
         price_now=next((p for p in view.prices if p.starts_at <= view.utc < p.ends_at), None),
         grid_events=view.events,
@@ -367,7 +368,7 @@ def change(old: Json, new: Json) -> Json | None:
     changed = {
         key: part
         for key, part in after.items()
-        if key not in before or _timeless(before[key]) != _timeless(part)
+        if key not in before or (before[key] != part and _timeless(before[key]) != _timeless(part))
     }
     removed = [key for key in before if key not in after]
     if not changed and not removed:

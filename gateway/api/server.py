@@ -22,7 +22,7 @@ from gateway.api.site import Site
 from gateway.api.stream import Pace, serve_stream
 from gateway.api.throttle import TokenBuckets
 from gateway.api.wishes import parse_body, parse_query
-from gateway.faults import ConfigError, Refused, Unreachable
+from gateway.faults import ConfigError, Malformed, Refused, Unreachable
 
 LOGGER = logging.getLogger(__name__)
 
@@ -221,6 +221,8 @@ class ApiServer:
             return _problem_response(ProblemError("timed_out"))
         except Unreachable as error:
             return _problem_response(ProblemError("unavailable", str(error)))
+        except Malformed as error:
+            return _problem_response(ProblemError("invalid_request", str(error)))
         except Refused as error:
             return _problem_response(ProblemError("refused", str(error)))
         except ConnectionError:

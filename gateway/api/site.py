@@ -23,6 +23,8 @@ from gateway.model import (
     Request,
     ReserveWindow,
     Snapshot,
+    ToldSlot,
+    ToldTrip,
     Trip,
 )
 
@@ -127,6 +129,41 @@ class Drill:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How right the forecast of ``what`` (load or solar) was, ``lead_h`` hours ahead, over the last ``quarters`` of an hour.
+
+    ``bias_w`` is what was expected too much, ``error_w`` the mean error either way, ``mean_w`` what came.
+    """
+
+    what: str
+    lead_h: float
+    quarters: int
+    bias_w: float
+    error_w: float
+    mean_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Forecasts that clients handed in."""
+
+    solar: tuple[ToldSlot, ...] = ()
+    load: tuple[ToldSlot, ...] = ()
+    carbon: tuple[ToldSlot, ...] = ()
+    trips: tuple[ToldTrip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the plan expects of the house and the sun, one value per slot, and what is known of forecasts."""
+
+    load_w: tuple[float, ...] = ()
+    pv_w: tuple[float, ...] = ()
+    scores: tuple[Score, ...] = ()
+    handed: Handed = field(default_factory=Handed)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All that a client may see at one instant: ``now`` is monotonic, ``utc`` aware, ``seq`` grows with every change.
 
@@ -154,6 +191,7 @@ class View:
     trips: Mapping[DeviceId, Trip] = field(default_factory=dict)
     equipment: Mapping[DeviceId, EquipmentState] = field(default_factory=dict)
     drill: Drill | None = None
+    outlook: Outlook = field(default_factory=Outlook)
 
 
 class Site(Protocol):
@@ -187,6 +225,12 @@ class Site(Protocol):
 
     async def clear_need(self, device: DeviceId) -> None:
         """Forget what a car still has to take; without a need nothing happens."""
+
+    async def hand_in_prices(self, slots: Sequence[PriceSlot], lists: object) -> int:
+        """Take prices as slots or as the lists of some provider; return how many are known. Raises Malformed."""
+
+    async def hand_in(self, kind: str, told: Sequence[ToldSlot | ToldTrip]) -> None:
+        """Take a forecast of ``kind``: solar, load, carbon or trips."""
 
     async def acknowledge(self, acknowledged: Acknowledgement) -> None:
         """Pass on that a fault was inspected."""

@@ -54,6 +54,8 @@ from gateway.model.plans import (
     PlanShortfall,
     PlanSlot,
     PriceSlot,
+    ToldSlot,
+    ToldTrip,
 )
 from gateway.model.power import ZERO, DeviceId, Interval, Reason, Rung
 from gateway.model.refusals import REFUSALS, Refusal
@@ -136,6 +138,8 @@ __all__ = [
     "Snapshot",
     "StorageSample",
     "StorageState",
+    "ToldSlot",
+    "ToldTrip",
     "Trip",
     "Urgency",
     "VehicleSample",

@@ -85,6 +85,28 @@ class Plan:
         return next((s for s in self.slots if s.starts_at <= utc < s.ends_at), None)
 
 
+@dataclass(frozen=True, slots=True)
+class ToldSlot:
+    """A forecast that was handed in: the mean of a stretch of time, in W or g/kWh, and its quantiles where they are known."""
+
+    starts_at: datetime
+    ends_at: datetime
+    value: float
+    p10: float | None = None
+    p90: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTrip:
+    """A journey that was announced. ``energy_wh`` is what it takes out of the pack."""
+
+    device: DeviceId
+    leaves_at: datetime
+    returns_at: datetime | None = None
+    energy_wh: float | None = None
+    target_soc_pct: float | None = None
+
+
 PLAN_REASONS: dict[str, str] = {
     "cheap_hours": "Energy is cheap now.",
     "clean_hours": "Energy is clean now.",

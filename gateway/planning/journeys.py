@@ -6,8 +6,7 @@ from datetime import datetime, time, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from gateway.model import DeviceId, DeviceSettings, Need, Trip
-from gateway.planning.question import ToldTrip
+from gateway.model import DeviceId, DeviceSettings, Need, ToldTrip, Trip
 
 ABSENCE = timedelta(hours=10)
 """Where no trip tells how long the car stays away."""

@@ -8,29 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.config import CircuitTable, GridTable, PlanningTable, ReserveTable
-from gateway.model import DeviceId, Plan, PriceSlot, Snapshot, Trip, Wishes
-
-
-@dataclass(frozen=True, slots=True)
-class ToldSlot:
-    """A forecast that was handed in: the mean of a stretch of time, in W or g/kWh, and its quantiles where they are known."""
-
-    starts_at: datetime
-    ends_at: datetime
-    value: float
-    p10: float | None = None
-    p90: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ToldTrip:
-    """A journey that was announced. ``energy_wh`` is what it takes out of the pack."""
-
-    device: DeviceId
-    leaves_at: datetime
-    returns_at: datetime | None = None
-    energy_wh: float | None = None
-    target_soc_pct: float | None = None
+from gateway.model import Plan, PriceSlot, Snapshot, ToldSlot, ToldTrip, Trip, Wishes
+from gateway.tariff_tables import TariffTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +29,23 @@ class SiteFacts:
     circuits: Mapping[str, CircuitTable] = field(default_factory=dict)
     reserve: ReserveTable = field(default_factory=ReserveTable)
     planning: PlanningTable = field(default_factory=PlanningTable)
+    tariff: TariffTable | None = None
     time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that a plan rests on; ``wishes`` are those of the services, newer than the ones in ``snapshot``."""
+    """All that a plan rests on; ``wishes`` are those of the services, newer than the ones in ``snapshot``.
+
+    ``prices`` are the market's where the tariff is a dynamic one, of the last weeks too. ``imported_wh`` is of this month.
+    """
 
     snapshot: Snapshot
     wishes: Wishes
     site: SiteFacts
     because: str
     prices: tuple[PriceSlot, ...] = ()
+    imported_wh: float = 0.0
     solar: tuple[ToldSlot, ...] = ()
     load: tuple[ToldSlot, ...] = ()
     carbon: tuple[ToldSlot, ...] = ()

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from gateway.config import CircuitTable, GridTable
-from gateway.model import WindowKind
-from gateway.planning import forecast, price_series
+from gateway.config import CircuitTable
+from gateway.model import ToldSlot, WindowKind
+from gateway.planning import charges, forecast, price_series
 from gateway.planning.problem import (
     Band,
     CircuitLimit,
@@ -19,12 +20,13 @@ from gateway.planning.problem import (
     ReserveBand,
     Series,
 )
-from gateway.planning.question import Past, Question, ToldSlot
+from gateway.planning.question import Past, Question
 from gateway.planning.steps import Stretch, horizon_of, largest, least, mean
 from gateway.planning.stores import stores_of
+from gateway.planning.tariffs import priced
 
-IMPORT_PER_KWH, EXPORT_PER_KWH = 0.30, 0.08
-"""Where no price was ever known."""
+PAST = timedelta(days=35)
+"""Prices of so long ago still make the guess of those to come."""
 DOUBT = 0.3
 """How far the day may be off a forecast that comes without quantiles."""
 PEAK_PER_KW = 5.0
@@ -66,12 +68,9 @@ def situation(question: Question) -> Situation:
 
 
 def _prices(question: Question, horizon: Horizon, notes: list[str]) -> tuple[Series, Series]:
-    zone = ZoneInfo(question.site.time_zone)
-    if not question.prices:
-        notes.append("price_unknown")
-        ones = np.ones(horizon.steps)
-        return IMPORT_PER_KWH * ones, EXPORT_PER_KWH * ones
-    known = price_series.series(question.prices, horizon, zone)
+    zone, ends_at = ZoneInfo(question.site.time_zone), horizon.at(horizon.steps)
+    slots = priced(question.site.tariff, question.prices, horizon.starts_at - PAST, ends_at, zone)
+    known = price_series.series(slots, horizon, zone)
     if not known.known[0]:
         notes.append("price_unknown")
     elif not known.known.all():
@@ -159,7 +158,8 @@ def _grid(question: Question, horizon: Horizon, bought: Series, sold: Series) ->
         if np.isnan(carbon).all()
         else np.nan_to_num(carbon, nan=float(np.nanmean(carbon))),
         carbon_per_kg=question.site.planning.carbon_per_kg,
-        demand=_demand(question, table),
+        demand=_demand(question, horizon),
+        tiers=charges.tiers(question.site.tariff, question.imported_wh),
     )
 
 
@@ -171,12 +171,19 @@ def _windows(question: Question, kind: WindowKind) -> Iterable[Stretch]:
     return ((w.starts_at, w.ends_at, w.value) for w in question.wishes.windows if w.kind is kind)
 
 
-def _demand(question: Question, table: GridTable) -> DemandCharge | None:
-    if table.peak_target_w is None:
-        return None
-    so_far_w = max(table.peak_target_w, question.snapshot.control.peak.peak_w)
+def _demand(question: Question, horizon: Horizon) -> DemandCharge | None:
+    """The tariff's demand charge, else what a site is taken to pay that has a target for its peak."""
+    table, so_far_w = question.site.grid, question.snapshot.control.peak.peak_w
+    charge = charges.demand(
+        question.site.tariff,
+        horizon,
+        ZoneInfo(question.site.time_zone),
+        max(so_far_w, table.peak_target_w or 0.0),
+    )
+    if charge is not None or table.peak_target_w is None:
+        return charge
     steps = max(1, round(table.peak_interval_s / 60 / question.site.planning.step_min))
-    return DemandCharge(PEAK_PER_KW, so_far_w, steps)
+    return DemandCharge(PEAK_PER_KW, max(table.peak_target_w, so_far_w), steps)
 
 
 def _circuits(question: Question, horizon: Horizon) -> Iterable[CircuitLimit]:

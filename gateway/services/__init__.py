@@ -63,7 +63,7 @@ class Services:
         self._calls = self._demand_response(folder)
         store = OwnerStore(folder / "owner.json")
         self._site = ServicesSite(
-            config, store, self._prices, self._journal, self._calls, faults, self._clock
+            config, store, self._prices, self._forecasts, self._journal, self._calls, faults, self._clock
         )
         self._drills = self._drills_of(config)
         self._planner = Planner(
@@ -180,7 +180,7 @@ class Services:
         return self._site.snapshot, self._site.wishes()
 
     def _planned(self) -> None:
-        self._site.replan(self._planner.plan)
+        self._site.replan(self._planner.plan, self._planner.outlook())
 
     def _calls_changed(self) -> None:
         self._site.calls_changed()

@@ -2,17 +2,17 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gateway.api.access import write_private
 from gateway.faults import ConfigError
-from gateway.model import PriceSlot
-from gateway.planning.question import ToldSlot, ToldTrip
+from gateway.model import PriceSlot, ToldSlot, ToldTrip
 
 LOGGER = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ class Forecasts:
         self.version = 0
         self.told = self._load()
 
-    def put(
-        self, kind: str, told: tuple[PriceSlot, ...] | tuple[ToldSlot, ...] | tuple[ToldTrip, ...]
-    ) -> bool:
+    def put(self, kind: str, told: Sequence[PriceSlot | ToldSlot | ToldTrip]) -> bool:
         """Replace what was told of ``kind`` (a field of Told) from its first moment on; return whether that changed anything."""
         merged = _merged(getattr(self.told, kind), told, self._clock(), kind)
         if merged == getattr(self.told, kind):
@@ -68,17 +66,15 @@ class Forecasts:
             return Told()
 
 
-def _merged(old: Iterable, new: Iterable, utc: datetime, kind: str) -> tuple:  # type: ignore[type-arg]
-    """Lay ``new`` over ``old``: prices keep their past, announced trips are replaced as a whole, the rest keeps what came before."""
+def _merged(old: Sequence[Any], new: Sequence[Any], utc: datetime, kind: str) -> tuple[Any, ...]:
+    """Lay ``new`` over ``old``: prices keep what lies outside, announced trips are replaced as a whole, series from their start."""
     if kind == "trips":
         return tuple(sorted(new, key=lambda t: (t.leaves_at, t.device)))[:MOST_TRIPS]
-    ordered = sorted(new, key=lambda s: s.starts_at)
-    oldest = utc - (PRICES_KEPT if kind == "prices" else timedelta(0))
-    begin = ordered[0].starts_at if ordered else utc
-    end = max((s.ends_at for s in ordered), default=None)
-    kept = [
-        s for s in old if s.starts_at < begin or (kind == "prices" and end is not None and s.starts_at >= end)
-    ]
-    slots = [s for s in (*kept, *ordered) if s.ends_at > oldest]
-    slots.sort(key=lambda s: s.starts_at)
-    return tuple(slots[-(MOST_PRICES if kind == "prices" else MOST_SLOTS) :])
+    if not new:
+        return ()
+    begin, end = min(s.starts_at for s in new), max(s.ends_at for s in new)
+    later = kind == "prices"
+    kept = [s for s in old if s.ends_at <= begin or (later and s.starts_at >= end)]
+    oldest = utc - (PRICES_KEPT if later else timedelta(0))
+    slots = sorted((s for s in (*kept, *new) if s.ends_at > oldest), key=lambda s: s.starts_at)
+    return tuple(slots[-(MOST_PRICES if later else MOST_SLOTS) :])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from gateway.api.site import Handed, Outlook
 from gateway.config import SiteConfig
 from gateway.faults import FaultCode, Unreachable
 from gateway.ledger.means import QUARTER_S, QuarterMean
@@ -19,6 +20,7 @@ from gateway.planning.question import Answer, Expected, Past, Question, SiteFact
 from gateway.services.fault_board import FaultBoard
 from gateway.services.forecasts import Forecasts
 from gateway.services.prices import Prices
+from gateway.services.score import ForecastScores
 from gateway.services.solver import IDLE_S, SolverProcess
 
 LOGGER = logging.getLogger(__name__)
@@ -103,7 +105,12 @@ class Planner:
         solver: Solving | None = None,
     ) -> None:
         self._facts = SiteFacts(
-            config.grid, config.circuits, config.reserve, config.planning, config.site.time_zone
+            config.grid,
+            config.circuits,
+            config.reserve,
+            config.planning,
+            config.tariff,
+            config.site.time_zone,
         )
         self._prices = prices
         self._forecasts = forecasts
@@ -117,6 +124,7 @@ class Planner:
         self._began: Mapping[DeviceId, float] = {}
         self._surprised: int = 0
         self._failed = False
+        self._scores = ForecastScores()
         self.plan: Plan | None = None
         self.expected = Expected()
 
@@ -140,6 +148,16 @@ class Planner:
                 await asyncio.sleep(pause_s)
         finally:
             await self._solver.close()
+
+    def outlook(self) -> Outlook:
+        """Return what the plan rests on, for clients."""
+        told = self._forecasts.told
+        return Outlook(
+            self.expected.load_w,
+            self.expected.pv_w,
+            self._scores.scores(),
+            Handed(told.solar, told.load, told.carbon, told.trips),
+        )
 
     def due(self) -> str:
         """Return why a new plan is needed now, "" while the last one will do."""
@@ -180,6 +198,8 @@ class Planner:
         self._began = _charges(question.snapshot)
         self._tell_gaps(answer.plan)
         self.plan, self.expected = answer.plan, answer.expected
+        if answer.plan is not None:
+            self._scores.expected(answer.plan, answer.expected)
         self._changed()
 
     def _fail(self, problem: str) -> None:
@@ -205,18 +225,20 @@ class Planner:
             return None
         utc = self._clock()
         told = self._forecasts.told
+        means = self._past.means(utc - PAST, utc)
+        self._scores.came(means[-8:])
         return Question(
             snapshot,
             wishes,
             self._facts,
             because,
             self._prices.slots,
-            told.solar,
-            told.load,
-            told.carbon,
-            told.trips,
-            _past(self._past.means(utc - PAST, utc), self._past.mean_now(WATCHED_S)),
-            tuple(self._past.trips(None, TRIPS)),
+            solar=told.solar,
+            load=told.load,
+            carbon=told.carbon,
+            trips=told.trips,
+            past=_past(means, self._past.mean_now(WATCHED_S)),
+            driven=tuple(self._past.trips(None, TRIPS)),
         )
 
     def _look(self) -> Seen | None:

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from gateway import __version__
-from gateway.api.site import Drill, Limits, SiteIdentity, Utility, UtilityCredentials, View
+from gateway.api.site import Drill, Limits, Outlook, SiteIdentity, Utility, UtilityCredentials, View
 from gateway.config import SiteConfig
 from gateway.faults import ConfigError, Misuse, Refused
 from gateway.link import Report
@@ -25,16 +26,21 @@ from gateway.model import (
     Need,
     OwnerSettings,
     Plan,
+    PriceSlot,
     Request,
     RequestMode,
     ReserveWindow,
     Snapshot,
+    ToldSlot,
+    ToldTrip,
     Trip,
     WindowKind,
     Wishes,
 )
+from gateway.planning.price_lists import understood
 from gateway.services.equipment import EquipmentBoard
 from gateway.services.fault_board import FaultBoard
+from gateway.services.forecasts import Forecasts
 from gateway.services.neighbours import Calls, History
 from gateway.services.prices import Prices
 from gateway.services.store import Kept, OwnerStore
@@ -59,6 +65,7 @@ class ServicesSite:
         config: SiteConfig,
         store: OwnerStore,
         prices: Prices,
+        forecasts: Forecasts,
         journal: History,
         calls: Calls | None,
         faults: FaultBoard,
@@ -69,11 +76,13 @@ class ServicesSite:
         self.identity = SiteIdentity(site.serial, site.name, __version__, site.time_zone)
         self.wanted, self.known = asyncio.Event(), asyncio.Event()
         self.plan: Plan | None = None
+        self.outlook = Outlook()
         self.drill: Drill | None = None
         self.snapshot: Snapshot | None = None
         self._config = config
         self._store = store
         self._prices = prices
+        self._forecasts = forecasts
         self._journal = journal
         self._calls = calls
         self._equipment = EquipmentBoard(config)
@@ -114,9 +123,9 @@ class ServicesSite:
             connected = backup.phase is BackupPhase.GRID
             self._calls.allow_market(self.owner.grid_events_allowed and connected)
 
-    def replan(self, plan: Plan | None) -> None:
-        """Replace the plan."""
-        self.plan = plan
+    def replan(self, plan: Plan | None, outlook: Outlook | None = None) -> None:
+        """Replace the plan, and what it rests on."""
+        self.plan, self.outlook = plan, outlook or Outlook()
         self.changed(wishes=True)
 
     def drilled(self, drill: Drill | None) -> None:
@@ -181,6 +190,7 @@ class ServicesSite:
             trips=self._journal.last_trips(),
             equipment=self._equipment.states,
             drill=self.drill,
+            outlook=self.outlook,
         )
 
     async def next_change(self, seq: int) -> int:
@@ -226,6 +236,21 @@ class ServicesSite:
         """Forget what a car still has to take."""
         left = tuple(n for n in self._needs(self._clock()) if n.device != device)
         self._keep(replace(self._store.kept, needs=left))
+
+    async def hand_in_prices(self, slots: Sequence[PriceSlot], lists: object) -> int:
+        """Take prices, as slots or as the lists of a provider; return how many are known. Raises Malformed."""
+        table = self._config.prices
+        zone = ZoneInfo(self.identity.time_zone)
+        found = understood(lists, zone, table.currency if table else "EUR") if lists is not None else ()
+        told = (*slots, *found)
+        if told and self._forecasts.put("prices", told):
+            self._prices.hand_in(self._forecasts.told.prices)
+            self.changed()
+        return len(told)
+
+    async def hand_in(self, kind: str, told: Sequence[ToldSlot | ToldTrip]) -> None:
+        """Take a forecast of ``kind``: solar, load, carbon or trips."""
+        self._forecasts.put(kind, tuple(told))
 
     async def acknowledge(self, acknowledged: Acknowledgement) -> None:
         """Pass on that a fault was inspected; it is not kept."""

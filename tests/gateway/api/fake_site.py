@@ -24,11 +24,14 @@ from gateway.api.site import (
     EquipmentState,
     EquipmentVerdict,
     Limits,
+    Outlook,
+    Score,
     SiteIdentity,
     Utility,
     UtilityCredentials,
     View,
 )
+from gateway.faults import Malformed
 from gateway.model import (
     ActiveFault,
     Decision,
@@ -99,7 +102,7 @@ class FakeSite:
         now, utc = time.monotonic(), datetime.now(UTC)
         hour = utc.replace(minute=0, second=0, microsecond=0)
         hours = [(hour + timedelta(hours=h), hour + timedelta(hours=h + 1)) for h in range(24)]
-        slots = tuple(PlanSlot(a, b, 500.0, {"garage": 1000.0}, {"garage": "cheap"}) for a, b in hours)
+        slots = tuple(PlanSlot(a, b, 500.0, {"garage": 1000.0}, {"garage": "cheap_hours"}) for a, b in hours)
         self._view = View(
             seq=1,
             now=now,
@@ -108,7 +111,8 @@ class FakeSite:
             fast_path_alive=True,
             snapshot=snapshot(now, utc, 800.0),
             limits=Limits(17_250.0, 5000.0, 25.0),
-            plan=Plan("p1", utc, utc + timedelta(hours=24), "prices", slots),
+            plan=Plan("p1", utc, utc + timedelta(hours=24), "prices", slots, "optimal", 1.5, 1.5),
+            outlook=Outlook((500.0,) * 24, (0.0,) * 24, (Score("load", 1.0, 96, 10.0, 80.0, 450.0),)),
             prices=tuple(PriceSlot(a, b, 0.25 + 0.01 * i, 0.08) for i, (a, b) in enumerate(hours)),
             events=(
                 GridEvent(
@@ -163,6 +167,16 @@ class FakeSite:
 
     async def clear_need(self, device):
         await self.put(needs=tuple(n for n in self._view.needs if n.device != device))
+
+    async def hand_in_prices(self, slots, lists):
+        if lists == "rubbish":
+            raise Malformed("prices: 'rubbish' is no list")
+        await self.put(prices=tuple(slots) or self._view.prices)
+        return len(slots) + bool(lists)
+
+    async def hand_in(self, kind, told):
+        handed = replace(self._view.outlook.handed, **{kind: tuple(told)})
+        await self.put(outlook=replace(self._view.outlook, handed=handed))
 
     async def stop(self, on):
         await self.put(owner=replace(self._view.owner, stopped=on))

@@ -13,7 +13,7 @@ from gateway.api.routes import ALLOWED, ROUTES, Permission
 from gateway.api.schema import Role
 from gateway.api.server import ApiServer, Bounds
 from gateway.faults import ConfigError, Refused, Unreachable
-from gateway.model import ActiveFault
+from gateway.model import PLAN_REASONS, ActiveFault
 from tests.gateway.api.fake_site import FakeSite
 from tests.gateway.api.serving import BOUNDS, serving
 
@@ -270,6 +270,68 @@ async def test_reading_gives_plan_decisions_history_and_faults(tmp_path):
         assert len((await client.ask("GET", "/v1/history?device=grid&limit=3", token=token))[1]) == 3
         assert (await client.ask("GET", "/v1/faults", token=token))[1] == []
         assert (await client.ask("GET", "/v1/openapi.json"))[1]["openapi"] == "3.1.0"
+
+
+async def test_the_plan_says_its_reasons_in_words(tmp_path):
+    async with serving(tmp_path) as client:
+        plan = (await client.ask("GET", "/v1/plan", token=client.token(Role.VIEWER)))[1]
+        assert plan["reasons"] == {"cheap_hours": PLAN_REASONS["cheap_hours"]}
+        assert (plan["made"], plan["bound"], len(plan["load_w"])) == ("optimal", 1.5, 24)
+        assert plan["scores"][0]["what"] == "load"
+
+
+async def test_forecasts_are_handed_in_by_those_who_may_command_and_read_back(tmp_path):
+    span = {"starts_at": "2026-11-24T12:00:00+01:00", "ends_at": "2026-11-24T12:15:00+01:00"}
+    trip = {"device": "garage", "leaves_at": "2026-11-25T06:30:00Z", "energy_wh": 8000.0}
+    bodies = {
+        "prices": {"slots": [{**span, "import_per_kwh": -0.02}]},
+        "solar": {"slots": [{**span, "value": 2500.0, "p10": 900.0}]},
+        "load": {"slots": [{**span, "value": 400.0}]},
+        "carbon": {"slots": [{**span, "value": 310.0}]},
+        "trips": {"trips": [trip]},
+    }
+    async with serving(tmp_path) as client:
+        token = client.token(Role.INSTALLER)
+        for kind, body in bodies.items():
+            assert (await client.ask("PUT", f"/v1/forecasts/{kind}", body, client.token(Role.VIEWER)))[
+                0
+            ] == 403
+            assert (await client.ask("PUT", f"/v1/forecasts/{kind}", body, token))[0] == 204
+        told = (await client.ask("GET", "/v1/forecasts", token=token))[1]
+        assert told["prices"][0]["import_per_kwh"] == -0.02
+        assert told["solar"][0] | {"p90": None} == told["solar"][0]
+        assert told["solar"][0]["starts_at"] == "2026-11-24T11:00:00Z"
+        assert told["trips"][0]["device"] == "garage"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("prices", {"lists": "rubbish"}),
+        ("prices", {"slots": []}),
+        (
+            "solar",
+            {
+                "slots": [
+                    {"starts_at": "2026-11-24T12:00:00Z", "ends_at": "2026-11-24T12:00:00Z", "value": 1.0}
+                ]
+            },
+        ),
+        (
+            "load",
+            {
+                "slots": [
+                    {"starts_at": "2026-11-24T12:00:00", "ends_at": "2026-11-24T13:00:00Z", "value": 1.0}
+                ]
+            },
+        ),
+        ("trips", {"trips": [{"device": "battery", "leaves_at": "2026-11-25T06:30:00Z"}]}),
+    ],
+)
+async def test_a_forecast_that_cannot_be_is_refused_by_name(tmp_path, kind, body):
+    async with serving(tmp_path) as client:
+        status, answer = await client.ask("PUT", f"/v1/forecasts/{kind}", body, client.token(Role.OWNER))
+        assert (status, answer["code"]) == (422, "invalid_request")
 
 
 async def test_only_tls_is_spoken_and_another_certificate_is_noticed(tmp_path):

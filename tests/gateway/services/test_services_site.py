@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.config import parse
-from gateway.faults import FaultCode, Refused
+from gateway.faults import FaultCode, Malformed, Refused
 from gateway.link import MAX_BACKLOG_BYTES, Order, Report, encode
 from gateway.model import (
     BackupPhase,
@@ -19,15 +19,19 @@ from gateway.model import (
     Need,
     OwnerSettings,
     Plan,
+    PlanSlot,
+    PriceSlot,
     Request,
     RequestMode,
     ReserveProduct,
     ReserveWindow,
+    ToldSlot,
     VehicleSample,
     WindowKind,
     Wishes,
 )
 from gateway.services.fault_board import FaultBoard
+from gateway.services.forecasts import Forecasts
 from gateway.services.prices import Prices
 from gateway.services.site import ServicesSite
 from gateway.services.store import OwnerStore
@@ -88,8 +92,17 @@ def store(tmp_path):
 
 
 def build(store, calls=None):
+    forecasts = Forecasts(store._path.with_name("forecasts.json"), lambda: NOW)
     return ServicesSite(
-        CONFIG, store, Prices(None), Past(), calls, FaultBoard(lambda: NOW), lambda: NOW, lambda: 50.0
+        CONFIG,
+        store,
+        Prices(None),
+        forecasts,
+        Past(),
+        calls,
+        FaultBoard(lambda: NOW),
+        lambda: NOW,
+        lambda: 50.0,
     )
 
 
@@ -252,3 +265,46 @@ async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
     prices.refresh()
     assert prices.version == 1
     assert len(prices.slots) == 1
+
+
+async def test_prices_that_are_handed_in_are_known_at_once_and_after_a_restart(store):
+    site = build(store)
+    told = [PriceSlot(NOW + h * HOUR, NOW + (h + 1) * HOUR, 0.1 * h, 0.05) for h in range(4)]
+    assert await site.hand_in_prices(told, None) == 4
+    assert site.view().prices == tuple(told)
+    again = [replace(p, import_per_kwh=9.0) for p in told[1:2]]
+    await site.hand_in_prices(again, None)
+    assert [p.import_per_kwh for p in site.view().prices] == [0.0, 9.0, 0.2, pytest.approx(0.3)]
+    assert Forecasts(store._path.with_name("forecasts.json"), lambda: NOW).told.prices == site.view().prices
+
+
+async def test_a_list_of_a_provider_is_understood_and_rubbish_is_refused(store):
+    site = build(store)
+    lists = {
+        "raw_today": [
+            {"start": "2026-11-24T12:00:00+00:00", "end": "2026-11-24T13:00:00+00:00", "value": 0.21}
+        ]
+    }
+    assert await site.hand_in_prices((), lists) == 1
+    assert site.view().prices[0].import_per_kwh == pytest.approx(0.21)
+    with pytest.raises(Malformed):
+        await site.hand_in_prices((), {"raw_today": [{"start": "soon", "value": 0.21}]})
+
+
+async def test_a_forecast_replaces_what_was_told_from_its_start_on(store):
+    site = build(store)
+    told = [ToldSlot(NOW + h * HOUR, NOW + (h + 1) * HOUR, 100.0 * h) for h in range(4)]
+    await site.hand_in("solar", told)
+    await site.hand_in("solar", [replace(told[2], value=7.0)])
+    assert [s.value for s in site._forecasts.told.solar] == [0.0, 100.0, 7.0]
+
+
+async def test_the_link_carries_only_the_part_of_a_plan_that_is_trusted(store):
+    site = build(store)
+    slots = tuple(
+        PlanSlot(NOW + n * HOUR, NOW + (n + 1) * HOUR, 0.0, {"garage": 0.0}, {"garage": "self_use"})
+        for n in range(48)
+    )
+    site.replan(Plan("p", NOW, NOW + 2 * HOUR, "test", slots))
+    assert len(site.view().plan.slots) == 48
+    assert len(site.wishes().plan.slots) == 2
