@@ -57,7 +57,7 @@ async def house(folder: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
     command = ("-m", "gateway.simulator", "--run-dir", str(folder), *free, *options)
     async with process(*command, log=folder / "house.log") as running:
         endpoints = folder / "endpoints.json"
-        await until(endpoints.exists, 30, "the simulated house did not start; see house.log")
+        await until(endpoints.exists, 120, "the simulated house did not start; see house.log")
         yield {**json.loads(endpoints.read_text(encoding="utf-8")), "pid": running.pid}
 
 
@@ -159,7 +159,7 @@ class Owner:
 async def owner(state: Path) -> AsyncIterator[Owner]:
     """Pair with the gateway that keeps its state in ``state``."""
     address_file, code_file = state / "api.json", state / "pairing_code"
-    await until(lambda: address_file.exists() and code_file.exists(), 30, "the gateway's API did not start")
+    await until(lambda: address_file.exists() and code_file.exists(), 120, "the gateway's API did not start")
     address = json.loads(address_file.read_text(encoding="utf-8"))
     async with aiohttp.ClientSession() as session:
         client = Owner(session, f"https://{address['host']}:{address['port']}", address["fingerprint"])

@@ -1,6 +1,6 @@
 """What we decide in a replay against what was decided when it was recorded. Pure."""
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -116,15 +116,20 @@ class Followed:
             if isinstance(value := said.sample.get(name), int | float):
                 measured.setdefault(name, []).append((said.at_s, float(value)))
 
-    def apart(self, measure: str) -> list[float]:
-        """Return how far each recorded value is from ours that is nearest in time."""
+    def apart(self, measure: str, phase_s: float = 0.0) -> list[float]:
+        """Return how far each recorded value is from ours that is nearest in time.
+
+        Polls may be out of step by ``phase_s``: a value that ours takes or passes in that time is not apart.
+        """
         ours = self._ours.get(measure, [])
         times = [at_s for at_s, _ in ours]
         found = []
         for at_s, value in self._recorded.get(measure, ()) if ours else ():
             after = bisect(times, at_s)
-            near = ours[max(after - 1, 0) : after + 1]
-            found.append(abs(min(near, key=lambda told: abs(told[0] - at_s))[1] - value))
+            nearest = min(ours[max(after - 1, 0) : after + 1], key=lambda told: abs(told[0] - at_s))
+            near = ours[bisect_left(times, at_s - phase_s) : bisect(times, at_s + phase_s)]
+            values = [told for _, told in (nearest, *near)]
+            found.append(max(min(values) - value, value - max(values), 0.0))
         return found
 
     def summary(self) -> Iterator[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.devices.chademo.evse import ChademoEvse
+from gateway.faults import FaultCode
 from gateway.model import EvseState, Reason, Rung, Setpoint
 from tests.bench.house_and_gateway import ask_house, house
 from tests.gateway.devices.slot import Slot
-from tests.gateway.scenarios.hardware import undisturbed
+from tests.gateway.scenarios.hardware import PATIENCE, undisturbed
 from tests.gateway.scenarios.side_by_side import side_by_side
 
 BECAUSE = Reason(Rung.OWNER_REQUEST, "test")
@@ -57,7 +58,7 @@ class Garage:
     async def until(self, holds: Callable[[Any], bool], seconds: float, what: str) -> None:
         """Wait until a sample fits."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE * seconds):
                 while not (self.last and holds(self.last)):
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -65,7 +66,7 @@ class Garage:
 
     async def really(self, holds: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> None:
         """Wait until the truth fits."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = asyncio.get_running_loop().time() + PATIENCE * seconds
         while not holds(await self.truth()):
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(await self._told(what, seconds))
@@ -85,6 +86,16 @@ class Garage:
         self.power_w = power_w
         near_w = max(80.0, 0.05 * abs(power_w))
         await self.really(lambda t: abs(t["converter"]["ac_w"] - power_w) < near_w, seconds, f"{power_w} W")
+
+    async def ended_by(self, cause: str, seconds: float = 20.0) -> None:
+        """Wait until the driver tells why the session ended."""
+        await self.until(lambda s: s.stop_cause == cause, seconds, cause)
+
+    async def raised(self, *faults: FaultCode, seconds: float = 20.0) -> None:
+        """Wait until these faults stand and no other."""
+        await self.until(
+            lambda _: set(self.slot.faults) == set(faults), seconds, " ".join(faults) or "no fault"
+        )
 
     async def stop(self, seconds: float = 20.0) -> None:
         """End the session; all lines are to be off and the connector dead."""

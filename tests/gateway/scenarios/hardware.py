@@ -1,9 +1,11 @@
-"""Simulated hardware is never short of CPU, however busy this machine is."""
+"""Simulated hardware is never short of CPU, however busy this machine is; whoever waits for a gateway has patience."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
+PATIENCE = 3.0
+"""So many times longer may anything take on a busy machine. What is promised is timed by the simulated house itself."""
 _SOON = os.sched_param(5)
 _AS_USUAL = os.sched_param(0)
 

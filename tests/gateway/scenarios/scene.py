@@ -3,13 +3,18 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.bench.house_and_gateway import Owner, ask_house, family, house, owner, process
-from tests.gateway.scenarios.hardware import undisturbed
+from tests.gateway.scenarios.hardware import PATIENCE, undisturbed
+
+type Says = Callable[[dict[str, Any]], object]
+
+PUBLISHED_WITHIN_S = 5.0
+"""The gateway publishes what it does twice a second."""
 
 
 class Scene:
@@ -69,15 +74,56 @@ class Scene:
         return {f["code"] for f in (await self.state())["faults"]}
 
     async def until(self, condition: Any, seconds: float) -> float:
-        """Wait until the async ``condition`` holds and return how long that took."""
+        """Wait until the async ``condition`` holds and return how long that took, on an idle machine ``seconds`` at most."""
         loop = asyncio.get_running_loop()
         started_at = loop.time()
         while not await condition():
-            if loop.time() - started_at > seconds:
+            if loop.time() - started_at > PATIENCE * seconds:
                 log = self.told.read_text()[-3000:]
                 raise AssertionError(f"not within {seconds} s\n{log}\n{await self.physics()}")
             await asyncio.sleep(0.1)
         return loop.time() - started_at
+
+    async def really(self, says: Says, seconds: float) -> dict[str, Any]:
+        """Wait until physics is as ``says`` wants it, and return it."""
+        seen: dict[str, Any] = {}
+
+        async def holds() -> bool:
+            seen.update(await self.physics())
+            return bool(says(seen))
+
+        await self.until(holds, seconds)
+        return seen
+
+    async def published(self, says: Says, seconds: float = PUBLISHED_WITHIN_S) -> dict[str, Any]:
+        """Wait until the published state is as ``says`` wants it, and return it."""
+        seen: dict[str, Any] = {}
+
+        async def holds() -> bool:
+            seen.clear()
+            seen.update(await self.state())
+            return bool(says(seen))
+
+        await self.until(holds, seconds)
+        return seen
+
+    async def took_s(self, says: Says, seconds: float) -> float:
+        """Wait until physics is as ``says`` wants it; return how long it was seen otherwise.
+
+        By the house's own clock and at its own looks, so that no delay of who looks is taken for one of the gateway.
+        """
+        began_s = last_s = (await self.physics())["house"]["second"]
+
+        async def holds() -> bool:
+            nonlocal last_s
+            physics = await self.physics()
+            if says(physics):
+                return True
+            last_s = physics["house"]["second"]
+            return False
+
+        await self.until(holds, seconds)
+        return float(last_s - began_s)
 
     async def control(self, **more: Any) -> None:
         """Turn control on and wait for a charging session."""

@@ -27,7 +27,7 @@ CLOSE_W = 0.06 * PEAK_W
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Mean import over the cap or target, mean power of all cars, and the longest time that a board was over its fuse."""
+    """Mean import over the cap or target, mean power of all cars, and the longest time that a board was seen over its fuse."""
 
     over_w: float
     cars_w: float
@@ -55,8 +55,7 @@ class Building(Scene):
     async def watch(self, seconds: float) -> Seen:
         """Look at the physics for a while."""
         loop, over_w, cars_w = asyncio.get_running_loop(), [], []
-        began = board_since = loop.time()
-        longest_s = 0.0
+        began, over_since, longest_s = loop.time(), None, 0.0
         while loop.time() < began + seconds:
             physics, cap_w = await self.physics(), await self.cap_w()
             cars = physics["cars"]
@@ -68,8 +67,10 @@ class Building(Scene):
                 for phase in (1, 2, 3)
             ]
             if max(map(abs, loads_w)) <= FUSE_W:
-                board_since = loop.time()
-            longest_s = max(longest_s, loop.time() - board_since)
+                over_since = None
+            else:
+                over_since = over_since or loop.time()
+                longest_s = max(longest_s, loop.time() - over_since)
             await asyncio.sleep(0.2)
         return Seen(sum(over_w) / len(over_w), sum(cars_w) / len(cars_w), longest_s)
 
@@ -80,7 +81,7 @@ async def building(tmp_path: Path) -> AsyncIterator[Building]:
     size = ("--chargers", str(CHARGERS), "--peak-w", str(PEAK_W))
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(process(*command, *size, log=tmp_path / "building.log"))
-        await until((tmp_path / "endpoints.json").exists, 30, "the building did not start; see building.log")
+        await until((tmp_path / "endpoints.json").exists, 120, "the building did not start; see building.log")
         stack.enter_context(undisturbed(running.pid))
         site = tmp_path / "site.toml"
         site.write_text(site.read_text().replace("\nfuse_a = 63\n", f"\nfuse_a = {BOARD_A}\n"))
@@ -98,8 +99,16 @@ async def test_the_peak_is_shaved_live_the_first_to_leave_is_served_first_and_ca
             await building.need(bay, 12_000.0, timedelta(hours=3))
     await building.need(PRESSING, NEED_WH, timedelta(minutes=3))
 
-    async def busy() -> bool:
-        return (await building.physics())["grid_w"] > 0.85 * await building.cap_w()
+    async def the_first_to_leave_is_first() -> bool:
+        physics = await building.physics()
+        first, second = sorted((c["ac_w"] for c in physics["cars"]), reverse=True)[:2]
+        is_busy = physics["grid_w"] > 0.85 * await building.cap_w()
+        return is_busy and physics["cars"][PRESSING]["ac_w"] == first > 2 * second
+
+    async def cars_help() -> bool:
+        physics, cap_w = await building.physics(), await building.cap_w()
+        cars_w = sum(c["ac_w"] for c in physics["cars"])
+        return cars_w < 0.0 and physics["grid_w"] <= max(cap_w, PEAK_W) + CLOSE_W
 
     async def taken_wh() -> float:
         car = (await building.physics())["cars"][PRESSING]
@@ -108,9 +117,7 @@ async def test_the_peak_is_shaved_live_the_first_to_leave_is_served_first_and_ca
     async def served() -> bool:
         return await taken_wh() >= NEED_WH
 
-    await building.until(busy, 30)
-    powers_w = [c["ac_w"] for c in (await building.physics())["cars"]]
-    assert powers_w[PRESSING] == max(powers_w) > 2 * sorted(powers_w)[-2]
+    await building.until(the_first_to_leave_is_first, 40)
     seen = await building.watch(8)
     assert seen.over_w <= CLOSE_W
     assert seen.cars_w > 0.5 * (PEAK_W - OFFICE_W)
@@ -118,7 +125,8 @@ async def test_the_peak_is_shaved_live_the_first_to_leave_is_served_first_and_ca
     await building.until(served, 60)
 
     await building.ask("set_load", w=BUSY_W)
-    await asyncio.sleep(12)  # the chargers' own error is trimmed away meanwhile
+    await building.until(cars_help, 30)
+    await asyncio.sleep(10)  # the chargers' own error is trimmed away meanwhile
     seen = await building.watch(6)
     assert seen.over_w <= CLOSE_W
     assert seen.cars_w < 0.0

@@ -73,21 +73,25 @@ class Trial:
         scene = self.scene
         await scene.until(self.holds, mishap.back_s)
         await scene.ask("breaches_clear")
-        since, began = scene.told.stat().st_size, asyncio.get_running_loop().time()
+        since = scene.told.stat().st_size
         noticed = self.mode.name not in mishap.quiet_in
+        began_s = unsafe_s = safe_s = (await scene.physics())["house"]["second"]
 
         async def safe():
+            nonlocal unsafe_s, safe_s
+            physics = await scene.physics()
             if not noticed:
-                return await self.holds()
+                return self.mode.holds(physics)
             raised = not mishap.codes or mishap.codes & await scene.faults()
-            return mishap.safe(await scene.physics()) and raised and self.told(mishap.lost, since)
+            unsafe_s, safe_s = safe_s, physics["house"]["second"]
+            return mishap.safe(physics) and raised and self.told(mishap.lost, since)
 
         try:
             await mishap.strike(scene)
             if mishap.stirred:
                 await scene.ask("set_load", w=self.mode.load_w + self.mode.stir_w)
             await scene.until(safe, mishap.within_s)
-            safe_s = asyncio.get_running_loop().time() - began
+            assert unsafe_s - began_s <= mishap.within_s
             await asyncio.sleep(WATCHED_S)
         finally:
             await mishap.heal(scene)
@@ -106,7 +110,7 @@ class Trial:
         await scene.until(back, mishap.back_s)
         await asyncio.sleep(LOGGED_S)
         breach = await self.judge(mishap, since, noticed=noticed)
-        self.results[mishap.name] = (round(safe_s, 1), breach) if noticed else None
+        self.results[mishap.name] = (round(safe_s - began_s, 1), breach) if noticed else None
 
     async def judge(self, mishap, since, *, noticed):
         lines = self.lines(since)
