@@ -2,6 +2,7 @@
 
 from gateway.planning.forecast.history import History
 from gateway.planning.forecast.household import load
+from gateway.planning.forecast.scores import Issued, Score, Scores, scored
 from gateway.planning.forecast.sun import pv
 
-__all__ = ["History", "load", "pv"]
+__all__ = ["History", "Issued", "Score", "Scores", "load", "pv", "scored"]

@@ -65,7 +65,7 @@ class Days:
         if min(counts) < 2.0:
             return UNKNOWN_KIND
         contrast = max(0.0, float(np.square(smoothed(differ, 2)).mean()) - chance / 5.0)
-        return noise / (noise + max(counts) * contrast) if noise > 0.0 else UNKNOWN_KIND
+        return noise / (noise + max(counts) * contrast) if contrast > 0.0 else 1.0
 
     def usual(self, fresh: Series, likeness: Likeness, standard: Series, standard_counts: float) -> Series:
         """Return per date the mean of the other dates, weighted by ``fresh`` and likeness, and of a ``standard`` day.
