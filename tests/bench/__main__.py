@@ -36,6 +36,8 @@ OTHERS: dict[str, str] = {
     "rivals": ".rivals",
     "starts": ".starts",
     "days": ".days",
+    "closed_loop": ".closed_loop",
+    "plan": ".plan",
 }
 """Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
 and, for --docs, writes its section with ``page.put_section``."""
