@@ -37,7 +37,7 @@ class Days:
     @classmethod
     def of(cls, values: Series, first: int, zone: tzinfo) -> Days:
         """Return the table of one value per quarter hour from ``first`` on."""
-        dates, slots = local(np.arange(first, first + len(values)), zone)
+        dates, slots = local(first, len(values), zone)
         rows = dates - dates[0]
         table = np.full((int(rows[-1]) + 1, DAY), np.nan)
         good = ~np.isnan(values)
@@ -99,5 +99,8 @@ class Days:
 
 def smoothed(table: Series, reach: int = 1) -> Series:
     """Return the mean of each quarter of the day and its ``reach`` neighbours to each side; a day closes to a ring."""
-    total = sum((np.roll(table, shift, axis=-1) for shift in range(-reach, reach + 1)), np.zeros(table.shape))
+    ring = np.concatenate((table[..., -reach:], table, table[..., :reach]), axis=-1)
+    total = ring[..., : table.shape[-1]].copy()
+    for shift in range(1, 2 * reach + 1):
+        total += ring[..., shift : shift + table.shape[-1]]
     return total / (2 * reach + 1)

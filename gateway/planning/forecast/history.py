@@ -74,12 +74,12 @@ def past_of(history: History, now: datetime, days: int) -> Past:
     return Past(first, w)
 
 
-def local(quarters: Quarters, zone: tzinfo) -> tuple[Quarters, Quarters]:
-    """Return the local date (days since 1970) and the quarter of that day, by the clock on the wall of ``zone``."""
-    shown = quarters.copy()
-    for day in range(int(quarters[0]) // DAY, int(quarters[-1]) // DAY + 1):
-        low, high = np.searchsorted(quarters, (day * DAY, (day + 1) * DAY))
-        shown[low:high] += _ahead(zone, day)[quarters[low:high] - day * DAY]
+def local(first: int, count: int, zone: tzinfo) -> tuple[Quarters, Quarters]:
+    """Return, of ``count`` quarters, the local date (days since 1970) and the quarter of that day, by the clock on the wall."""
+    days = range(first // DAY, (first + count - 1) // DAY + 1)
+    ahead = np.concatenate([_ahead(zone, day) for day in days])
+    begin = first - days[0] * DAY
+    shown = np.arange(first, first + count) + ahead[begin : begin + count]
     return shown // DAY, shown % DAY
 
 

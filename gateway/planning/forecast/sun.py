@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from gateway.planning.forecast.days import smoothed
 from gateway.planning.forecast.history import (
     DAY,
     History,
@@ -79,8 +80,7 @@ def _season(past: Past, latitude: float, longitude: float) -> Series:
 def _clear(rows: Series) -> Series:
     """Return per quarter of the day the most power of late, smoothed over its neighbours."""
     most = np.nan_to_num(rows[-CLEAR_DAYS:]).max(0)
-    smooth: Series = (np.roll(most, 1) + most + np.roll(most, -1)) / 3.0
-    return smooth
+    return smoothed(most)
 
 
 def _shares(rows: Series, clear: Series, ahead: int) -> tuple[Series, Series, Series]:
