@@ -14,6 +14,8 @@ from gateway.planning.problem import Series
 LEAST_KW = 1e-5
 MOST_COURSES = 12
 """Of more stores than this each is rounded; one by one they would take too long."""
+SWEEPS = 2
+"""So often each of several stores answers the others."""
 
 
 def at_once(facts: Facts, layout: Layout, values: Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -34,9 +36,10 @@ def decide(facts: Facts, layout: Layout, values: Series, dearer_import: Series, 
     powers, decisions = layout.our_kw(values), Decisions.none(facts)
     stores, _ = at_once(facts, layout, values)
     affected = [n for n, pack in enumerate(facts.packs) if pack.runs_or_not or stores[n].any()]
-    for number in affected:
-        if len(affected) <= MOST_COURSES:
+    if len(affected) <= MOST_COURSES:
+        for number in affected if len(affected) == 1 else affected * SWEEPS:
             powers[number] = best_course(facts, number, powers, dearer_import, fineness)
+    for number in affected:
         way = np.sign(np.where(np.abs(powers[number]) > LEAST_KW, powers[number], 0)).astype(np.int8)
         idle = 0 if facts.packs[number].runs_or_not else FREE
         decisions.modes[number] = np.where(way == 0, idle, way)

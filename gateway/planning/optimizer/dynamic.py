@@ -24,34 +24,53 @@ LEAST_LEVELS, MOST_LEVELS = 100, 400
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """Energies n × ``size_kwh``, and the moves between them with the AC power that each takes, per step."""
+    """Energies n × ``size_kwh``, and what may be done in a step: the change in the cell and the AC power that it takes.
+
+    All choices but the last move ``-low`` to ``high`` levels; the last takes what levels the house, wherever that ends.
+    """
 
     levels: int
     size_kwh: float
-    moves: NDArray[np.int64]
+    low: int
+    high: int
+    change_kwh: Series
     power_kw: Series
 
     @classmethod
-    def of(cls, pack: Pack, hours: Series, fineness: float) -> Grid:
+    def of(cls, pack: Pack, hours: Series, levelling_kw: Series, fineness: float) -> Grid:
         """Return a grid in which the largest move has about ``fineness`` × MOVES levels."""
-        into, out = pack.converter.charge_efficiency, pack.converter.discharge_efficiency
-        idle = pack.converter.idle_w
-        charged = np.maximum(0, pack.charge_kw - idle) * hours * into
-        drawn = np.where(pack.discharge_kw > 0, pack.discharge_kw + idle, 0) * hours / out
-        flow = max(float(charged.max(initial=0)), float(drawn.max(initial=0)), 1e-9)
-        levels = int(np.clip(fineness * MOVES * pack.capacity_kwh / flow, LEAST_LEVELS, MOST_LEVELS))
+        charged, drawn = _change(pack, pack.charge_kw, hours), -_change(pack, -pack.discharge_kw, hours)
+        most_in, most_out = float(charged.max(initial=0)), float(drawn.max(initial=0))
+        wanted = fineness * MOVES * pack.capacity_kwh / max(most_in, most_out, 1e-9)
+        levels = int(np.clip(wanted, LEAST_LEVELS, MOST_LEVELS))
         size = pack.capacity_kwh / levels
-        moves = np.arange(
-            -int(drawn.max(initial=0) / size + 1e-6), int(charged.max(initial=0) / size + 1e-6) + 1
-        )
-        rate = moves * size / np.maximum(hours, 1e-3)[:, None]
-        power = np.where(moves > 0, rate / into + idle, np.where(moves < 0, rate * out + idle, 0.0))
-        return cls(levels, size, moves, power)
+        low, high = int(most_out / size + 1e-6), int(most_in / size + 1e-6)
+        levelling = np.clip(levelling_kw, -pack.discharge_kw, pack.charge_kw)
+        change = np.tile(np.arange(-low, high + 1) * size, (len(hours), 1))
+        change = np.column_stack([change, _change(pack, levelling, hours)])
+        power = _power(pack, change[:, :-1], hours[:, None])
+        return cls(levels, size, low, high, change, np.column_stack([power, levelling]))
 
     @property
     def energies(self) -> Series:
         """The energies of the levels in kWh."""
         return np.arange(self.levels + 1, dtype=np.float64) * self.size_kwh
+
+
+def _change(pack: Pack, power_kw: Series, hours: Series) -> Series:
+    """Return what AC power changes in the cell."""
+    converter = pack.converter
+    into = (power_kw - converter.idle_w) * converter.charge_efficiency
+    out = (power_kw - converter.idle_w) / converter.discharge_efficiency
+    return np.where(power_kw > 0, into, np.where(power_kw < 0, out, 0.0)) * hours
+
+
+def _power(pack: Pack, change_kwh: Series, hours: Series) -> Series:
+    """Return the AC power that changes the cell so."""
+    converter, rate = pack.converter, change_kwh / np.maximum(hours, 1e-3)
+    charging = rate / converter.charge_efficiency + converter.idle_w
+    giving = rate * converter.discharge_efficiency + converter.idle_w
+    return np.where(rate > 0, charging, np.where(rate < 0, giving, 0.0))
 
 
 def best_course(
@@ -61,72 +80,73 @@ def best_course(
 
     ``dearer_import`` is what a kWh of import costs beyond its price: tiers, and its part in the month's peak.
     """
-    pack = facts.packs[number]
-    grid = Grid.of(pack, facts.hours, fineness)
+    pack, others = facts.packs[number], powers_kw.sum(0) - powers_kw[number]
+    grid = Grid.of(pack, facts.hours, facts.pv_kw - facts.load_kw - others, fineness)
     step_cost = _step_costs(facts, number, grid, powers_kw, dearer_import)
     held = cost_at(wants_of(facts, pack), facts, pack, grid.energies)
     choice = _backward(facts, pack, grid, step_cost, held)
-    level = round(pack.energy_kwh / grid.size_kwh)
-    due = _dues(facts, pack, grid)
-    course = np.zeros(facts.steps)
-    level = max(0, level - due[0])
+    due = _dues(facts, pack)
+    course, energy = np.zeros(facts.steps), max(0.0, pack.energy_kwh - due[0])
     for step in range(facts.steps):
-        move = choice[step, level]
-        course[step] = grid.power_kw[step, move]
-        level = max(0, level + int(grid.moves[move]) - due[step + 1])
+        chosen = choice[step, min(round(energy / grid.size_kwh), grid.levels)]
+        course[step] = grid.power_kw[step, chosen]
+        energy = max(0.0, energy + grid.change_kwh[step, chosen] - due[step + 1])
     return course
 
 
-def _dues(facts: Facts, pack: Pack, grid: Grid) -> list[int]:
+def _dues(facts: Facts, pack: Pack) -> Series:
+    """Return what trips took by the beginning of each step."""
     due = np.zeros(facts.steps + 1)
     for trip in pack.trips:
         due[trip.step] += trip.energy_wh
-    return [round(float(d)) for d in due / grid.size_kwh]
+    return due
 
 
 def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Series) -> NDArray[np.int16]:
-    """Return which move is best at each step from each level."""
-    low, high, levels = -int(grid.moves[0]), int(grid.moves[-1]), grid.levels + 1
-    every, due = np.arange(levels), _dues(facts, pack, grid)
+    """Return which choice is best at each step from each level."""
+    levels, energies = grid.levels + 1, grid.energies
+    every, due = np.arange(levels), _dues(facts, pack)
     relief = {t.step: t.relief_per_kwh for t in pack.trips}
     choice = np.zeros((facts.steps, levels), np.int16)
-    to_go, padded = np.zeros(levels), np.full(levels + low + high, np.inf)
-    windows = sliding_window_view(padded, low + high + 1)
-    tapered = (
-        {float(h): _taper_cost(pack, grid, float(h)) for h in np.unique(facts.hours)} if pack.taper else {}
-    )
+    first = grid.low + 1
+    to_go, padded = np.zeros(levels), np.full(first + levels + grid.high + 2, np.inf)
+    windows = sliding_window_view(padded, grid.low + grid.high + 1)[1 : levels + 1]
+    between = grid.change_kwh[:, -1] / grid.size_kwh
+    whole = np.floor(between).astype(np.int64)
     for step in range(facts.steps - 1, -1, -1):
         if due[step + 1]:
-            back = every - due[step + 1]
-            to_go = to_go[np.maximum(back, 0)] + relief[step + 1] * grid.size_kwh * np.maximum(-back, 0)
-        padded[low : low + levels] = to_go + held[step]
-        ways = windows + step_cost[step]
-        if tapered:
-            ways += tapered[float(facts.hours[step])]
-        choice[step] = best = ways.argmin(1)
+            missing = np.maximum(due[step + 1] - energies, 0)
+            to_go = np.interp(energies - due[step + 1], energies, to_go) + relief[step + 1] * missing
+        padded[first : first + levels] = to_go + held[step]
+        ways = windows + step_cost[step, :-1]
+        part = min(max(between[step] - whole[step], 1e-9), 1 - 1e-9)
+        at = first + every + whole[step]
+        level = step_cost[step, -1] + (1 - part) * padded[at] + part * padded[at + 1]
+        if pack.taper:
+            ways += _taper_cost(pack, grid, step, slice(None, -1))
+            level += _taper_cost(pack, grid, step, slice(-1, None))[:, 0]
+        best = ways.argmin(1)
         to_go = ways[every, best]
+        choice[step] = np.where(level < to_go, ways.shape[1], best)
+        to_go = np.minimum(level, to_go)
     return choice
 
 
-def _taper_cost(pack: Pack, grid: Grid, hours: float) -> Series:
-    """Return 0 where a level lets a move be that fast, infinity elsewhere."""
-    power = np.where(
-        grid.moves > 0, grid.moves * grid.size_kwh / max(hours, 1e-3) / pack.converter.charge_efficiency, 0
-    )
-    mean = grid.energies[:, None] + grid.moves * grid.size_kwh / 2
+def _taper_cost(pack: Pack, grid: Grid, step: int, choices: slice) -> Series:
+    """Return 0 where a level lets a choice charge that fast, infinity elsewhere."""
+    power = grid.power_kw[step, choices]
+    mean = grid.energies[:, None] + grid.change_kwh[step, choices] / 2
     most = np.min([at_empty + slope * mean for slope, at_empty in pack.taper], axis=0)
-    return np.where(
-        power + pack.converter.idle_w * (power > 0) > most + 1e-9, np.where(grid.moves > 0, np.inf, 0.0), 0.0
-    )
+    return np.where((power > 0) & (power > most + 1e-9), np.inf, 0.0)
 
 
 def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, dearer: Series) -> Series:
-    """Return what each step costs at each move."""
+    """Return what each step costs at each choice; what may not be chosen costs infinity."""
     pack, power, hours = facts.packs[number], grid.power_kw, facts.hours[:, None]
     others = powers_kw.sum(0) - powers_kw[number]
     cost = exchange_cost(facts, others[:, None] + power, dearer) * hours
     cost += SOONER * np.abs(power) * hours
-    cost += pack.wear_per_kwh * np.maximum(-grid.moves, 0) * grid.size_kwh
+    cost += pack.wear_per_kwh * np.maximum(-grid.change_kwh, 0)
     charge, discharge, limits = pack.charge_kw[:, None], pack.discharge_kw[:, None], pack.converter
     least, most = -discharge, charge
     for circuit in facts.circuits:
@@ -135,11 +155,9 @@ def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, dearer
             least = np.maximum(least, (circuit.least_kw - beside)[:, None])
             most = np.minimum(most, (circuit.most_kw - beside)[:, None])
     wrong = (power > most + 1e-6) | (power < least - 1e-6)
-    wrong |= (grid.moves > 0) & (power < limits.charge_min_w) | (grid.moves < 0) & (
-        power > -limits.discharge_min_w
-    )
-    wrong &= grid.moves != 0
-    return np.where(wrong, np.inf, cost)
+    wrong |= (power > 0) & (power < max(limits.charge_min_w, limits.idle_w))
+    wrong |= (power < 0) & (power > -limits.discharge_min_w)
+    return np.where(wrong & (power != 0), np.inf, cost)
 
 
 def exchange_cost(facts: Facts, ours_kw: Series, dearer: Series) -> Series:
