@@ -217,7 +217,7 @@ def _cars(
         may = full and not helps and sample is not None and sample.plugged
         shown_w = (takes_w, max(0.0, now_w) - carried_w) if may else (0.0, 0.0)
         turn = _turn(before.turns.get(device), now, shown_w, least_w, tries=tries and may)
-        if turn is not None:
+        if turn is not None and (sample is None or sample.plugged):
             turns[device] = turn
         if helps:
             most_w = sample.discharge_max_w if sample is not None and sample.discharge_max_w else OPEN_W

@@ -487,6 +487,17 @@ def test_a_car_near_its_least_does_not_flutter_with_the_sun(home):
     assert sum(now > 0 and not before for before, now in pairwise(powers_w)) <= 2
 
 
+def test_a_car_that_is_plugged_in_anew_need_not_rest(home):
+    home.house.battery_soc_pct, home.carried_w = 96.0, -3000.0
+    assert home.lose().run(5).power_w("garage") > 2000.0
+    home.carried_w = 500.0
+    home.run(5).carried_w = -3000.0
+    assert home.run(60).power_w("garage") == 0.0
+    home.house.plugged = False
+    home.run(2).house.plugged = True
+    assert home.run(2).power_w("garage") > 2000.0
+
+
 def test_a_load_that_was_given_back_goes_when_the_sun_does_and_rests(home):
     home.house.battery_soc_pct, home.carried_w, home.house.plugged = 96.0, -3000.0, False
     home.lose().run(22)
