@@ -7,6 +7,7 @@ starts again only after a rest and with room to spare, so that nothing flutters 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.control.site_limits import Fitted, GroupLimit, fit
 from gateway.model import DeviceId, Interval, Minimum, Reason, Rung, Snapshot
@@ -61,7 +62,7 @@ def fit_kept(
     if short := list(_short(fitted, wanted_w, snapshot)):
         fitted = _shortened(fitted, wanted_w, intervals, limits, short, snapshot)
     stopped = {d: _why(STOPPED, fitted, d) for d in resting}
-    return Fitted(fitted.powers_w, {**fitted.limited_by, **stopped}, fitted.unmet) if stopped else fitted
+    return replace(fitted, limited_by={**fitted.limited_by, **stopped}) if stopped else fitted
 
 
 def _resting(wanted_w: Mapping[DeviceId, float], snapshot: Snapshot) -> set[DeviceId]:
@@ -112,8 +113,8 @@ def _shortened(
     if all(c.running and wanted_w[c.device] >= c.least_w <= intervals[c.device].max_w for c in short):
         floors = {c.device: Interval(c.least_w, intervals[c.device].max_w) for c in short}
         again = fit(wanted_w, {**intervals, **floors}, limits, snapshot.control.urgencies)
-        if not _passed(again, fitted, limits) and not any(_short(again, wanted_w, snapshot)):
-            return Fitted(again.powers_w, {**fitted.limited_by, **again.limited_by}, again.unmet)
+        if not again.passes(fitted) and not any(_short(again, wanted_w, snapshot)):
+            return replace(again, limited_by={**fitted.limited_by, **again.limited_by})
     chosen = _one_by_one(fitted, wanted_w, intervals, limits, short, snapshot.at)
     wishes_w, open_to = _closed(
         (c.device for c in short if chosen.powers_w[c.device] <= 0), wanted_w, intervals
@@ -125,14 +126,9 @@ def _shortened(
     }
     wishes_w = {d: max(p, floors[d].min_w) if d in floors else p for d, p in wishes_w.items()}
     again = fit(wishes_w, {**open_to, **floors}, limits, snapshot.control.urgencies)
-    if _passed(again, chosen, limits):
+    if again.passes(chosen):
         return chosen
-    return Fitted(again.powers_w, {**again.limited_by, **chosen.limited_by}, again.unmet)
-
-
-def _passed(again: Fitted, first: Fitted, limits: Sequence[GroupLimit]) -> bool:
-    """Tell whether a limit is passed further than the devices had to in the first place."""
-    return any(x.excess_w(again.powers_w) > x.excess_w(first.powers_w) + 1.0 for x in limits)
+    return replace(again, limited_by={**again.limited_by, **chosen.limited_by})
 
 
 def _one_by_one(
@@ -171,7 +167,7 @@ def _one_by_one(
             continue
         for i in binding:
             sums_w[i] += limits[i].weights[device] * least_w
-    return Fitted(powers_w, limited_by, tuple(x for x in limits if not x.soft and x.excess_w(powers_w) > 1.0))
+    return Fitted(powers_w, limited_by, limits, [x.sum_w(powers_w) for x in limits])
 
 
 def _why(code: str, fitted: Fitted, device: DeviceId) -> Reason:

@@ -5,6 +5,7 @@ out of a device's own interval, until every group holds; the highest rung is fit
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from math import inf, sumprod
 
 from msgspec import Struct
@@ -59,11 +60,10 @@ class GroupLimit(Struct, frozen=True):
 
     def sum_w(self, powers_w: Mapping[DeviceId, float]) -> float:
         """Return what the group comes to."""
-        return sumprod(self.weights.values(), [powers_w.get(d, 0.0) for d in self.weights])
+        return sumprod(self.weights.values(), map(powers_w.get, self.weights, repeat(0.0)))
 
-    def excess_w(self, powers_w: Mapping[DeviceId, float]) -> float:
-        """Return how far the group is outside its interval, a magnitude."""
-        sum_w = self.sum_w(powers_w)
+    def excess_w(self, sum_w: float) -> float:
+        """Return how far the group is outside its interval when it comes to ``sum_w``, a magnitude."""
         return abs(sum_w - self.interval.clamp(sum_w))
 
     def room_w(self, device: DeviceId, sum_w: float, graced: bool = False) -> float:
@@ -173,11 +173,23 @@ def _phase_limit(
 
 
 class Fitted(Struct, frozen=True):
-    """Powers inside every limit that the devices could meet; who was held back by what; the limits that could not be met."""
+    """Powers inside every limit that the devices could meet; who was held back by what; what each limit comes to."""
 
     powers_w: Mapping[DeviceId, float]
     limited_by: Mapping[DeviceId, Reason]
-    unmet: tuple[GroupLimit, ...]
+    limits: Sequence[GroupLimit]
+    sums_w: Sequence[float]
+
+    @property
+    def unmet(self) -> tuple[GroupLimit, ...]:
+        """Return the limits that could not be met."""
+        found = zip(self.limits, self.sums_w, strict=True)
+        return tuple(x for x, sum_w in found if not x.soft and x.excess_w(sum_w) > 1.0)
+
+    def passes(self, other: Fitted) -> bool:
+        """Tell whether a limit is passed further than by ``other``, which was fitted to the same ones."""
+        sums_w = zip(self.limits, self.sums_w, other.sums_w, strict=True)
+        return any(x.excess_w(ours_w) > x.excess_w(theirs_w) + 1.0 for x, ours_w, theirs_w in sums_w)
 
 
 def fit(
@@ -193,12 +205,14 @@ def fit(
     fitted = settled = dict(powers_w)
     limited_by: dict[DeviceId, Reason] = {}
     needs = urgencies or {}
-    pulling = list(limits)
+    pulling = list(range(len(limits)))
+    sums_w: dict[int, float] = {}  # of the limits that were summed since something moved
     turn = 0
     while pulling:
-        lowest: GroupLimit | None = None
-        for limit in reversed(pulling):
-            sum_w = limit.sum_w(fitted)
+        lowest: int | None = None
+        for place in reversed(pulling):
+            limit = limits[place]
+            sum_w = sums_w[place] = sums_w[place] if place in sums_w else limit.sum_w(fitted)
             change_w = limit.interval.clamp(sum_w) - sum_w
             if abs(change_w) < CLOSE_W:
                 continue
@@ -207,19 +221,25 @@ def fit(
             else:
                 moved = _nearest(fitted, intervals, limit, RELAXED * change_w)
             if moved:
-                lowest = lowest or limit
+                lowest = place if lowest is None else lowest
                 fitted |= moved
+                sums_w.clear()
                 limited_by |= dict.fromkeys(moved, limit.reason)
         if lowest is None:
             break
         turn += 1
         if turn == SHARED_PASSES:
-            pulling, settled = [x for x in limits if not x.soft], dict(fitted)
+            pulling, settled = [n for n, x in enumerate(limits) if not x.soft], dict(fitted)
         elif turn == SHARED_PASSES + CLOSING_PASSES:
             pulling.remove(lowest)
             fitted, turn = dict(settled), SHARED_PASSES
-    unmet = tuple(x for x in limits if not x.soft and x.excess_w(fitted) > 1.0)
-    return Fitted(fitted, limited_by, unmet)
+            sums_w.clear()
+    return Fitted(
+        fitted,
+        limited_by,
+        limits,
+        [sums_w[n] if n in sums_w else x.sum_w(fitted) for n, x in enumerate(limits)],
+    )
 
 
 def _moved(
@@ -242,18 +262,18 @@ def _moved(
         rooms: list[tuple[DeviceId, float, float]] = []
         total_w = 0.0
         for device, power_w in moved.items():
-            weight, interval = limit.weights[device], intervals[device]
+            weight, interval, need = limit.weights[device], intervals[device], needs.get(device)
             down = change_w * weight < 0
             edge_w = interval.min_w if down else interval.max_w
             if to_zero:
                 edge_w = max(edge_w, 0.0) if down else min(edge_w, 0.0)
-            if down and limit.soft and device in needs and needs[device].rank >= KEPT:
+            if down and limit.soft and need and need.rank >= KEPT:
                 edge_w = max(edge_w, min(0.0, power_w))
             if down and not pressed and device in must_w:
                 edge_w = max(edge_w, min(must_w[device], power_w))
             room_w = (min(0.0, edge_w - power_w) if down else max(0.0, edge_w - power_w)) * weight
             if room_w:
-                keen = PRESSED - needs[device].rank if down and device in needs else 1.0
+                keen = PRESSED - need.rank if down and need else 1.0
                 rooms.append((device, room_w, keen))
                 total_w += room_w
         if abs(total_w) <= abs(change_w):

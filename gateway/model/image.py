@@ -140,4 +140,7 @@ class Snapshot:
         return meter.frequency_hz if meter else None
 
     def _meter(self, role: MeterRole) -> MeterSample | None:
-        return next((m for i, m in self.meters.items() if self.devices[i].role is role), None)
+        for device, meter in self.meters.items():
+            if self.devices[device].role is role:
+                return meter
+        return None

@@ -43,7 +43,10 @@ class Interval(Struct, frozen=True):
 
     def clamp(self, power_w: float) -> float:
         """Return the power nearest to ``power_w`` inside the interval."""
-        return min(max(power_w, self.min_w), self.max_w)
+        # Asked thousands of times a tick, and so without the calls of min and max.
+        if self.min_w > power_w:  # noqa: PLR1730  # as above
+            power_w = self.min_w
+        return self.max_w if self.max_w < power_w else power_w  # noqa: FURB136  # as above
 
     def narrow(self, other: Interval) -> Interval:
         """Return the part of this interval that ``other`` allows; when they are disjoint, the nearest edge of this one."""

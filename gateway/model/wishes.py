@@ -44,6 +44,9 @@ class DeviceSettings:
     drive_away_soc_pct: float = 20.0
 
 
+_UNSAID = DeviceSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class OwnerSettings:
     """The owner's standing wishes. A new site only observes: ``control_on`` is false until the owner turns it on.
@@ -61,7 +64,7 @@ class OwnerSettings:
 
     def of(self, device: DeviceId) -> DeviceSettings:
         """Return the wishes for ``device``, the defaults when the owner never said anything."""
-        return self.devices.get(device, DeviceSettings())
+        return self.devices.get(device, _UNSAID)
 
 
 class WindowKind(StrEnum):
