@@ -38,6 +38,7 @@ OTHERS: dict[str, str] = {
     "days": ".days",
     "closed_loop": ".closed_loop",
     "plan": ".plan",
+    "forecasts": ".forecasts",
 }
 """Benches with a module of their own: ``options(parser)`` adds what they can be told, ``run(arguments)`` returns the figures
 and, for --docs, writes its section with ``page.put_section``."""

@@ -30,7 +30,8 @@ class Boards:
     @classmethod
     def of(cls, facts: Facts, cars: Cars) -> Boards:
         """Return the circuits whose stores could do more than they may."""
-        circuits, below = [], []
+        circuits: list[Circuit] = []
+        below: list[Places] = []
         nearest, size = np.full(cars.count, -1), np.full(cars.count, cars.count + 1)
         for circuit in facts.circuits:
             members = np.array(circuit.packs, np.int64)

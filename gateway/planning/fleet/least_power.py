@@ -102,19 +102,9 @@ def _lift_one(
         if best is None or cost[pick] < best[0]:
             best = float(cost[pick]), more, int(places[pick])
     if best is None:
-        target = (
-            least
-            if sign > 0 and above[at + 1 :].min(initial=np.inf) >= (least - power[at]) * into * hours[at]
-            else 0.0
-        )
-        _shift(
-            net,
-            held,
-            off,
-            at,
-            sign * (target - power[at]),
-            into * hours[at] if sign > 0 else into * hours[at],
-        )
+        # A little more than needed, where there is room for it; a departure would miss what is left out.
+        room = sign > 0 and above[at + 1 :].min(initial=np.inf) >= (least - power[at]) * into * hours[at]
+        _shift(net, held, off, at, sign * ((least if room else 0.0) - power[at]), into * hours[at])
         return
     _, more, place = best
     _shift(net, held, off, at, sign * more, into * hours[at])

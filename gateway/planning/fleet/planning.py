@@ -9,9 +9,9 @@ from time import perf_counter
 import numpy as np
 
 from gateway.planning.fleet.answers import Asker
-from gateway.planning.fleet.block import Block, as_switched, plan_block
+from gateway.planning.fleet.block import Block, Range, as_switched, plan_block
 from gateway.planning.fleet.boards import Boards
-from gateway.planning.fleet.cars import Cars, Places, Table, cars_of
+from gateway.planning.fleet.cars import Places, Table, cars_of
 from gateway.planning.fleet.least_power import lift
 from gateway.planning.fleet.prices import Coordination, Duals, coordinate, groups_of, whole_answers
 from gateway.planning.fleet.reading import Course, course_of, schedule_of
@@ -23,9 +23,11 @@ from gateway.planning.problem import Made, Problem, Schedule, Series
 LOGGER = logging.getLogger(__name__)
 
 FEW, WHOLE = 8, 200
-"""Up to so many stores the optimizer plans them, up to so many one programme without its decisions does."""
+"""Up to so many stores the optimizer plans them, and up to so many one programme."""
 SAMPLE, LARGE_SAMPLE, GROUPS, ROUNDS = 60, 150, 80, 40
 BLOCK = 80
+TOGETHER, DECIDING_S = 10, 2.0
+"""How many stores' least powers are decided together, and for how long."""
 NEAR, NEAR_ENOUGH = 5e-4, 7e-4
 """The gaps at which price coordination, and then the repairs, end."""
 
@@ -79,23 +81,33 @@ class _Fleet:
     def plan(self) -> tuple[Course, float | None] | None:
         """Return the best course and its bound."""
         draft = self._as_one() if self.cars.count <= WHOLE else self._by_prices()
-        return None if draft is None else self._repaired(draft)
+        if draft is None or (best := self._repaired(draft)) is None:
+            return None
+        return self._decided(best, draft), draft.bound
 
-    def _block(self, chosen: Places, net_kw: Table, *, switched: bool = False) -> Block | None:
-        """Plan the ``chosen`` again, and exactly, beside what the others do."""
+    def _block(
+        self,
+        chosen: Places,
+        net_kw: Table,
+        allowed: tuple[Range, Range] | None = None,
+        *,
+        whole: bool = False,
+    ) -> Block | None:
+        """Plan the ``chosen`` again, and exactly, within ``allowed`` (or ``whole``) powers beside what the others do."""
         cars, own = self.cars.some(chosen), net_kw[chosen]
         return plan_block(
             self.site,
             cars,
             net_kw.sum(0) - own.sum(0),
-            self.left_s,
-            as_switched(cars, own) if switched else None,
+            min(self.left_s, DECIDING_S) if whole else self.left_s,
+            allowed,
             self.boards.around(chosen, net_kw),
+            whole=whole,
         )
 
     def _as_one(self) -> Draft | None:
         block = self._block(np.arange(self.cars.count), np.zeros_like(self.cars.charge_kw))
-        return block and Draft(block.net_kw, block.per_kwh, block.cost)
+        return None if block is None else Draft(block.net_kw, block.per_kwh, block.cost)
 
     def _by_prices(self) -> Draft | None:
         groups = groups_of(self.cars, GROUPS)
@@ -103,7 +115,7 @@ class _Fleet:
         found: Coordination = coordinate(
             self.site, Asker(self.cars), groups, start, ROUNDS, NEAR, lambda: self.left_s
         )
-        return Draft(whole_answers(found), found.per_kwh, found.bound)
+        return Draft(whole_answers(found).astype(np.float64), found.per_kwh, found.bound)
 
     def _first_prices(self, order: Places) -> Duals:
         """Return the prices of a sample of the fleet on a site as much smaller."""
@@ -116,15 +128,15 @@ class _Fleet:
         alone = block.cost - float(Asker(sample).ask(block.per_kwh).cost.sum())
         return Duals(block.per_kwh, alone / share)
 
-    def _repaired(self, draft: Draft) -> tuple[Course, float | None] | None:
+    def _repaired(self, draft: Draft) -> Course | None:
         """Return the draft in whole powers, block after block planned exactly until it is near its bound or time is up."""
-        net, per_kwh = draft.net_kw.astype(np.float64), draft.per_kwh
+        net, per_kwh = draft.net_kw.copy(), draft.per_kwh
         best: Course | None = None
         for turn, chosen in enumerate(self._blocks(net)):
             free = self._block(chosen, net) if turn or self.boards.bind else None
             if free is not None:
                 net[chosen], per_kwh = free.net_kw, free.per_kwh
-            if turn + 1 < self.boards.turns:
+            if (turn + 1) % self.boards.turns:
                 continue
             course = self._whole(net, per_kwh, chosen)
             if course is not None and (best is None or course.objective < best.objective):
@@ -133,7 +145,27 @@ class _Fleet:
                 draft.bound is None or best.gap(draft.bound) <= NEAR_ENOUGH or self.left_s < 0.1
             ):
                 break
-        return best and (best, draft.bound)
+        return best
+
+    def _decided(self, best: Course, draft: Draft) -> Course:
+        """Return ``best`` with the least powers of few stores decided exactly: where few cars peak, how they share it counts."""
+        if self.cars.count > WHOLE:
+            return best
+        busy = np.argsort(-(np.abs(best.net_kw) > 0).sum(1), kind="stable")
+        for chosen in np.array_split(busy, -(-len(busy) // TOGETHER)):
+            if draft.bound is None or best.gap(draft.bound) <= NEAR_ENOUGH or self.left_s < DECIDING_S:
+                break
+            block = self._block(chosen, best.net_kw, whole=True)
+            if block is None:
+                continue
+            net = best.net_kw.copy()
+            net[chosen] = block.net_kw
+            course = course_of(
+                self.facts, self.site, self.cars, lift(self.cars, net, draft.per_kwh), draft.per_kwh
+            )
+            if course is not None and course.objective < best.objective:
+                best = course
+        return best
 
     def _blocks(self, net_kw: Table) -> Iterator[Places]:
         """Yield the stores to be planned together next: boards where they bind, else those with most to move."""
@@ -151,7 +183,7 @@ class _Fleet:
         """Return the course of whole powers next to ``net_kw``; what that costs the site, ``chosen`` balance."""
         lifted = lift(self.cars, net_kw, per_kwh)
         for part in self.boards.blocks(BLOCK) if self.boards.bind else [chosen]:
-            block = self._block(part, lifted, switched=True)
+            block = self._block(part, lifted, as_switched(self.cars.some(part), lifted[part]))
             if block is not None:
                 lifted[part] = block.net_kw
         return course_of(self.facts, self.site, self.cars, lifted, per_kwh)

@@ -7,6 +7,7 @@ answers swing widely. What the stores do at given prices, and the site at the sa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -48,9 +49,9 @@ class Mixture:
         self._net = whole.join(np.zeros(site.steps), (self._more, 1.0, steps), (self._less, -1.0, steps))
         self._one = program.rows(groups, 1.0, 1.0)
         self._first = program.width
-        self._highs = highs = highspy.Highs()
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        highs = self._highs
         highs.setOptionValue("output_flag", False)
-        highs.setOptionValue("threads", 1)
         highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
         m = program.matrix()
         highs.passModel(

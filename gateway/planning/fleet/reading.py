@@ -30,6 +30,7 @@ class Course:
     per_kwh: Series
     exchange: Exchange
     own_cost: float
+    spent: float
 
     @property
     def objective(self) -> float:
@@ -37,8 +38,8 @@ class Course:
         return self.exchange.objective + self.own_cost
 
     def gap(self, bound: float) -> float:
-        """Return by what part of ``bound`` it may be too dear."""
-        return (self.objective - bound) / max(abs(bound), 1e-6)
+        """Return by what part of ``bound``, without the peak that stands already, it may be too dear."""
+        return (self.objective - bound) / max(abs(bound - self.spent), 1e-6)
 
 
 def course_of(facts: Facts, site: Facts, cars: Cars, net_kw: Table, per_kwh: Series) -> Course | None:
@@ -53,7 +54,9 @@ def course_of(facts: Facts, site: Facts, cars: Cars, net_kw: Table, per_kwh: Ser
     cost += cars.end_short_per_kwh @ np.maximum(cars.end_kwh - held[:, -1], 0)
     cost += due.per_kwh @ np.maximum(due.energy_kwh - held[due.car, due.step], 0)
     cost += trip.per_kwh @ np.maximum(trip.energy_kwh - held[trip.car, trip.step], 0)
-    return Course(cars, net_kw, held, per_kwh, exchange, float(cost))
+    return Course(
+        cars, net_kw, held, per_kwh, exchange, float(cost), facts.peak_per_kw * facts.peak_so_far_kw
+    )
 
 
 def schedule_of(facts: Facts, course: Course, made: Made, bound: float | None, seconds: float) -> Schedule:

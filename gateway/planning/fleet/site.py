@@ -1,6 +1,7 @@
 """What a whole fleet meets at the connection: the optimizer's own site, with the fleet as one store without bounds of its own."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -30,13 +31,14 @@ class Site:
     def join(self, fixed_kw: Series, *parts: Term) -> Index:
         """Make the fleet's power ``fixed_kw`` and the sum of ``parts``; return the rows, by step."""
         (one,) = self.layout.stores
+        taken = [cast("Term", (columns, -np.asarray(values), *at)) for columns, values, *at in parts]
         return self.program.rows(
             self.facts.steps,
             fixed_kw,
             fixed_kw,
             (one.charge, 1.0, one.charge_at),
             (one.discharge, -1.0, one.discharge_at),
-            *((columns, -np.asarray(values), *at) for columns, values, *at in parts),
+            *taken,
         )
 
 

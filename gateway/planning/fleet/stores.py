@@ -39,7 +39,7 @@ class _Moments:
         here = (cars.charge_kw > 0) | (cars.discharge_kw > 0)
         self.cars, self.steps = cars, here.shape[1]
         self.car, self.step = np.nonzero(here)
-        self.number = np.full(here.shape, -1)
+        self.number = np.full(here.shape, -1, np.int32)
         self.number[here] = np.arange(len(self.car))
         self._key = self.car * (self.steps + 1) + self.step
         self.first = np.diff(self.car, prepend=-1) != 0
@@ -60,7 +60,7 @@ def add_stores(
 ) -> Columns:
     """Add ``cars`` with powers between the given tables (least, most); where both are 0 there is no column."""
     moments = _Moments(cars)
-    hours, car, step = cars.hours, moments.car, moments.step
+    hours, car = cars.hours, moments.car
     held = _energies(program, moments)
     charge_car, charge_at = np.nonzero(cars.charge_kw > 0)
     discharge_car, discharge_at = np.nonzero(cars.discharge_kw > 0)
@@ -74,12 +74,12 @@ def add_stores(
         discharge[1][discharge_car, discharge_at],
         wear,
     )
-    trip_at = moments.after(cars.trips.car, cars.trips.step)
+    trip_at = moments.after(cars.trips.car, cars.trips.step).astype(np.int32)
     known = trip_at >= 0
     spent = np.bincount(trip_at[known], cars.trips.energy_kwh[known], len(car))
     relief = program.columns(int(known.sum()), 0, cars.trips.energy_kwh[known], cars.trips.per_kwh[known])
     fixed = np.where(moments.first, cars.energy_kwh[car], 0.0) - spent
-    later = np.flatnonzero(~moments.first)
+    later = np.flatnonzero(~moments.first).astype(np.int32)
     program.rows(
         len(car),
         fixed,

@@ -1,0 +1,127 @@
+"""`scripts/bench plan`: plans of homes and fleets, judged by an independent simulation, beside the least that any could cost."""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..car_park import ENERGY
+from ..page import put_section
+from . import homes
+from .case import building
+from .fleets import fleet
+from .reference import least_cost
+
+SIZES, LARGE = (10, 50, 200, 500), (1000, 10000)
+MOST_COMPARED = 200
+"""Larger fleets have no reference but the bound: it would take minutes."""
+
+
+def options(group: argparse._ArgumentGroup) -> None:
+    """Add what the bench can be told."""
+    group.add_argument("--large", action="store_true", help="plan 1000 and 10,000 cars as well")
+    group.add_argument("--peers", action="store_true", help="let EMHASS plan the homes as well (from PyPI)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Plan, judge, compare; return the figures."""
+    found = homes.planned(sorted((ENERGY / "problems").glob("home_*.json")), arguments.runs)
+    fleets = [_fleet(cars, arguments.runs) for cars in (*SIZES, *(LARGE if arguments.large else ()))]
+    figures = _figures(found, fleets)
+    peers = _peers(found) if arguments.peers else {}
+    if arguments.docs:
+        body = document(found, fleets, peers, arguments)
+        put_section(Path("docs/performance.md"), "## Plans", body)
+    return {"plan": figures | {"homes": found, "fleets": fleets} | ({"peers": peers} if peers else {})}
+
+
+def _peers(found: list[dict[str, Any]]) -> dict[str, Any]:
+    from . import emhass
+
+    return emhass.planned([ENERGY / "problems" / home["file"] for home in found])
+
+
+def _fleet(cars: int, runs: int) -> dict[str, Any]:
+    print(f"{cars} cars …", file=sys.stderr)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.plan.fleet_day", str(cars), str(runs)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    figures = json.loads(done.stdout.splitlines()[-1])
+    figures["gap_pct"] = _gap_pct(figures["cost"], figures["bound"])
+    if cars <= MOST_COMPARED:
+        least = least_cost(building(fleet(cars)), exact=False)
+        figures["reference_gap_pct"] = _gap_pct(figures["cost"], least)
+    print(f"  {json.dumps(figures)}", file=sys.stderr)
+    return figures
+
+
+def _gap_pct(cost: float, least: float) -> float:
+    return round(100 * (cost - least) / abs(least), 4)
+
+
+def _figures(found: list[dict[str, Any]], fleets: list[dict[str, Any]]) -> dict[str, float]:
+    quarter, five = ([h for h in found if h["minutes"] == minutes] for minutes in (15, 5))
+    large = next(f for f in fleets if f["cars"] == 500)
+    return {
+        "home15_gap_pct": homes.gap_pct(quarter),
+        "home15_solve_s": round(statistics.median(h["solve_s"] for h in quarter), 4),
+        "home15_worst_s": round(max(h["solve_s"] for h in quarter), 4),
+        "home5_gap_pct": homes.gap_pct(five),
+        "home5_solve_s": round(max(h["solve_s"] for h in five), 4),
+        "fleet500_gap_pct": large["gap_pct"],
+        "fleet500_solve_s": round(large["solve_s"], 3),
+        "fleet500_rss_mib": round(large["rss_mib"], 1),
+    }
+
+
+def document(
+    found: list[dict[str, Any]],
+    fleets: list[dict[str, Any]],
+    peers: dict[str, Any],
+    arguments: argparse.Namespace,
+) -> str:
+    """Return the section of docs/performance.md."""
+    told = "".join(f" --{name}" for name in ("large", "peers") if getattr(arguments, name))
+    theirs = f" EMHASS {peers['version']} |" if peers else ""
+    lines = [
+        (
+            f"Measured {datetime.now(UTC):%Y-%m-%d} with `scripts/bench plan{told} --runs {arguments.runs}`, each time the best of "
+            f"{arguments.runs}. Costs are those of an independent simulation that clips what hardware cannot do and prices what lacks; "
+            "*least* is the optimum of a programme of the bench's own (binaries where needed)."
+        ),
+        "",
+        f"| home, 48 h | step, min | least | ours | gap, % | build and solve, ms |{theirs}",
+        f"|---|---|---|---|---|---|{'---|' if peers else ''}",
+    ]
+    for home in found:
+        row = (
+            f"| {home['file'][5:15]} | {home['minutes']} | {home['least']:.4f} | {home['cost']:.4f} | {home['gap_pct']:.4f} | "
+            f"{1000 * home['solve_s']:.1f} |"
+        )
+        lines.append(f"{row} {peers['costs'][home['file']]:.4f} |" if peers else row)
+    lines += [
+        "",
+        "| cars, 24 h at 15 min | cost | bound | gap, % | dumb charging | solve, s | of the processor, s | peak memory, MiB | kWh short |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {f['cars']} | {f['cost']:.2f} | {f['bound']:.2f} | {f['gap_pct']:.3f} | {100 * (f['unmanaged'] / f['cost'] - 1):+.0f} % | "
+        f"{f['solve_s']:.2f} | {f['cpu_s']:.2f} | {f['rss_mib']:.0f} | {f['short_kwh']:.2f} |"
+        for f in fleets
+    ]
+    return "\n".join([*lines, "", NOTES])
+
+
+NOTES = """\
+- Homes: a battery and a car that drives every day, sun, a dynamic tariff. They are planned by what `gateway plan --problem FILE --json`
+  runs; the time is from the problem to the schedule.
+- Fleets: recorded sessions (ACN-Data) at 7.4 kW with 6 kW back into a recorded office (SimBench), Dutch day-ahead prices, a demand
+  charge, wear at 0.02 per kWh, no charger between 0 and 1.4 kW. `bound`: what no schedule undercuts, even without that least power.
+- Each fleet is planned in a process of its own; its memory is that of the whole process, Python and data included."""
