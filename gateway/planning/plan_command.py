@@ -1,10 +1,7 @@
 """`gateway plan`: solve a problem from a file, and show what would be done, for people or as JSON."""
 
 import argparse
-import contextlib
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -24,24 +21,9 @@ def answer(arguments: argparse.Namespace) -> str:
     """Return what the command prints; raises ``Malformed`` for a file that holds no problem."""
     problem = problem_file.read(arguments.problem)
     started = perf_counter()
-    with _quiet():
-        schedule = solve(problem, within_s=arguments.within_s)
+    schedule = solve(problem, within_s=arguments.within_s)
     schedule = replace(schedule, seconds=perf_counter() - started)
     return json.dumps(as_json(problem, schedule)) if arguments.json else as_text(problem, schedule)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the solver's banner, which it writes past Python, out of what we print."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a file descriptor is wanted
-        os.dup2(nowhere.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def as_json(problem: Problem, schedule: Schedule) -> dict[str, Any]:
@@ -80,11 +62,8 @@ def as_json(problem: Problem, schedule: Schedule) -> dict[str, Any]:
 def as_text(problem: Problem, schedule: Schedule) -> str:
     """Return the plan as a picture and a table; each row tells a time in which every device does one thing."""
     bound = "" if schedule.bound is None else f" (no plan is below {schedule.bound:.4f})"
-    lines = [
-        f"{schedule.made.value}: {schedule.cost:.4f}{bound}, in {schedule.seconds * 1e3:.0f} ms,"
-        f" {schedule.binaries} decisions",
-        "",
-    ]
+    took = f"in {schedule.seconds * 1e3:.0f} ms, {schedule.binaries} decisions"
+    lines = [f"{schedule.made.value}: {schedule.cost:.4f}{bound}, {took}", ""]
     courses = [
         ("price", problem.grid.import_per_kwh),
         ("house", problem.load_w.p50),

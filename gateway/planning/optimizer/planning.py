@@ -7,19 +7,21 @@ import numpy as np
 
 from gateway.planning.optimizer.deciding import decide, open_questions, repair
 from gateway.planning.optimizer.facts import Facts, facts_of
-from gateway.planning.optimizer.program import Matrix
-from gateway.planning.optimizer.reading import paid, schedule_of
+from gateway.planning.optimizer.program import Index, Matrix
+from gateway.planning.optimizer.reading import LEAST_KWH, paid, schedule_of
 from gateway.planning.optimizer.reasons import codes_of
 from gateway.planning.optimizer.rule_plan import rule_plan
 from gateway.planning.optimizer.site import Decisions, Layout, lay_out
 from gateway.planning.optimizer.solver import Answer, Engine
-from gateway.planning.problem import Made, Problem, Schedule, Series
+from gateway.planning.problem import Lack, Made, Problem, Schedule, Series
 
 LOGGER = logging.getLogger(__name__)
 
 FINENESS = (1.0, 0.7)
 """The grids of energies on which decisions are sought; the best of them counts."""
 REPAIRS = 8
+DUE, GIVES_WAY = frozenset({Lack.DEPARTURE}), frozenset({Lack.RESERVE, Lack.FLOOR, Lack.BAND})
+NEXT_TO_NOTHING = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,11 @@ class Solved:
     def objective(self) -> float:
         """What the programme minimised."""
         return float(self.matrix.cost @ self.answer.values)
+
+    def columns(self, lacks: frozenset[Lack]) -> Index:
+        """Return the columns that say how much of ``lacks`` there is."""
+        slacks = [s for store in self.layout.stores for s in store.slacks if s.lack in lacks]
+        return np.concatenate([s.columns for s in slacks]) if slacks else np.zeros(0, np.int32)
 
 
 class Solver:
@@ -55,6 +62,10 @@ class Solver:
             self._engine, schedule = Engine(), None
         return replace(schedule or rule_plan(facts), seconds=self._engine.seconds)
 
+    @property
+    def _left_s(self) -> float:
+        return self._within_s - self._engine.seconds
+
     def _optimum(self, facts: Facts) -> Schedule | None:
         first = self._run(facts, Decisions.none(facts))
         if first is None:
@@ -64,6 +75,7 @@ class Solver:
             best = self._decided(facts, first)
         if best is None:
             return None
+        best = self._in_order(best)
         values = best.answer.values
         prices = paid(facts, best.layout, best.matrix.cost)
         bound = float(paid(facts, first.layout, first.matrix.cost) @ first.answer.values)
@@ -77,7 +89,7 @@ class Solver:
     def _run(self, facts: Facts, decisions: Decisions) -> Solved | None:
         program, layout = lay_out(facts, decisions)
         matrix = program.matrix()
-        answer = self._engine.run(matrix, self._within_s - self._engine.seconds)
+        answer = self._engine.run(matrix, self._left_s)
         return Solved(layout, matrix, decisions, answer) if answer else None
 
     def _decided(self, facts: Facts, first: Solved) -> Solved | None:
@@ -91,6 +103,25 @@ class Solver:
                 found.append(solved)
                 best = solved
         return min(found, key=lambda s: s.objective, default=None)
+
+    def _in_order(self, solved: Solved) -> Solved:
+        """Let reserves, floors and bands give way where a departure falls short of what it could have had.
+
+        A departure costs what the road charges, which may be less than what keeping them through the night does.
+        """
+        due, kept = (solved.columns(lacks) for lacks in (DUE, GIVES_WAY))
+        values, matrix = solved.answer.values, solved.matrix
+        if not len(kept) or not len(due) or values[due].max() < LEAST_KWH:
+            return solved
+        cost = matrix.cost.copy()
+        cost[kept] *= NEXT_TO_NOTHING
+        able = self._engine.run(replace(matrix, cost=cost), self._left_s)
+        if able is None or able.values[due].sum() > values[due].sum() - LEAST_KWH:
+            return solved
+        upper = matrix.upper.copy()
+        upper[due] = np.minimum(values, able.values)[due] + LEAST_KWH / 10
+        answer = self._engine.run(replace(matrix, upper=upper), self._left_s)
+        return replace(solved, answer=answer) if answer else solved
 
     def _repaired(self, facts: Facts, decisions: Decisions) -> Solved | None:
         """Return an answer to ``decisions``, with more of them made until it can be done."""

@@ -3,15 +3,13 @@
 Both come from the duals of the programme: the store's balance says the worth, the site's the price of one more kW.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.site import Layout
 from gateway.planning.optimizer.solver import Answer
-from gateway.planning.optimizer.store import StoreColumns
+from gateway.planning.optimizer.store import StoreColumns, begins_with
 from gateway.planning.problem import Lack, Series
 
 CODES = (
@@ -24,37 +22,11 @@ LEAST_KW, LEAST_KWH, LEAST_PRICE = 1e-3, 1e-3, 1e-4
 type Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Margins:
-    """Per step: what one more kWh drawn costs the site; where the peak, a utility's limit or promise, and sold reserve bind."""
-
-    per_kwh: Series
-    peak: Flags
-    event: Flags
-    grid_kw: Series
-
-    @classmethod
-    def of(cls, facts: Facts, layout: Layout, answer: Answer) -> Margins:
-        """Return the margins of ``answer``."""
-        per_kwh = answer.duals[layout.balance] / np.maximum(facts.hours, 1e-9)
-        peak, event = np.zeros(facts.steps, bool), ~np.isnan(facts.obliged_kw)
-        for rows, steps, _ in layout.shared:
-            np.logical_or.at(peak, steps, np.abs(answer.duals[rows]) > LEAST_PRICE)
-        for slack in layout.slacks:
-            if slack.lack is Lack.CAP and len(slack.rows):
-                event[slack.steps] |= (
-                    np.abs(answer.duals[slack.rows]) > LEAST_PRICE * facts.hours[slack.steps]
-                )
-        grid = answer.values[layout.bought] - answer.values[layout.sold]
-        return cls(per_kwh, peak, event, grid)
-
-
 def codes_of(facts: Facts, layout: Layout, answer: Answer) -> list[tuple[str, ...]]:
     """Return one code per step for each store."""
-    margins = Margins.of(facts, layout, answer)
     return [
-        _codes(facts, number, store, margins, answer, _selling(facts, layout, answer, number))
-        for number, store in enumerate(layout.stores)
+        _codes(facts, layout, answer, number, _selling(facts, layout, answer, number))
+        for number in range(len(layout.stores))
     ]
 
 
@@ -67,28 +39,30 @@ def _selling(facts: Facts, layout: Layout, answer: Answer, number: int) -> Flags
     return held
 
 
-def _codes(
-    facts: Facts, number: int, store: StoreColumns, margins: Margins, answer: Answer, selling: Flags
-) -> tuple[str, ...]:
+def _codes(facts: Facts, layout: Layout, answer: Answer, number: int, selling: Flags) -> tuple[str, ...]:
     """Walk the table: of all that is true of a step the first row names it."""
-    pack, converter = facts.packs[number], facts.packs[number].converter
-    charge, discharge = store.flow(answer.values)
-    power = charge - discharge
+    pack, store = facts.packs[number], layout.stores[number]
+    power = np.subtract(*store.flow(answer.values))
     charging, giving = power > LEAST_KW, power < -LEAST_KW
     idle = ~charging & ~giving
+    grid = answer.values[layout.bought] - answer.values[layout.sold]
+    per_kwh = answer.duals[layout.balance] / np.maximum(
+        facts.hours, 1e-9
+    )  # what one more kWh drawn costs the site
     worth = -answer.duals[store.balance]
-    gain = margins.per_kwh * converter.discharge_efficiency  # what a kWh out of the cell would save
-    own_sun = (margins.grid_kw <= LEAST_KW) & (facts.pv_kw > LEAST_KW)
-    full, empty, low = _bounds(pack, store, answer)
+    gain = per_kwh * pack.converter.discharge_efficiency  # what a kWh out of the cell would save
+    own_sun = (grid <= LEAST_KW) & (facts.pv_kw > LEAST_KW)
+    event, peak = _held_back(facts, layout, answer, grid - power)
+    full, empty, low, refilling = _bounds(pack, store, answer)
     due = _departure_price(facts, store, answer)
-    cheap = margins.per_kwh <= _mean_of_stay(facts.buy, pack)
+    cheap = per_kwh <= _mean_of_stay(facts.buy, pack)
     table = (
         ("away", (pack.charge_kw <= 0) & (pack.discharge_kw <= 0)),
-        ("grid_event", margins.event & (charging | giving)),
-        ("keep_reserve", charging & _refilling(facts, store, answer)),
+        ("grid_event", event & (charging | giving)),
+        ("keep_reserve", charging & refilling),
         ("reserve_sold", selling),
-        ("avoid_peak", giving & margins.peak),
-        ("sell_high", giving & (margins.grid_kw < -LEAST_KW)),
+        ("avoid_peak", giving & peak),
+        ("sell_high", giving & (grid < -LEAST_KW)),
         ("self_use", giving | (charging & own_sun)),
         ("clean_hours", charging & _clean(facts)),
         ("cheap_hours", charging & (cheap | (due <= LEAST_PRICE))),
@@ -97,18 +71,27 @@ def _codes(
         ("keep_reserve", idle & low & (gain > worth)),
         ("ready_for_departure", (due > LEAST_PRICE) & (gain > worth - due + pack.wear_per_kwh)),
         ("wear_too_dear", (gain > worth + LEAST_PRICE) & (gain <= worth + pack.wear_per_kwh + LEAST_PRICE)),
-        ("at_limit", full & (worth * converter.charge_efficiency >= margins.per_kwh)),
+        ("at_limit", full & (worth * pack.converter.charge_efficiency >= per_kwh)),
         ("sun_expected", idle & _sun_next(charging & own_sun, charging | giving) & ~full),
     )
     chosen = np.select([flags for _, flags in table], [code for code, _ in table], "no_benefit")
     return tuple(str(code) for code in chosen)
 
 
-def _bounds(pack: Pack, store: StoreColumns, answer: Answer) -> tuple[Flags, Flags, Flags]:
-    """Tell where the store ends a step full, empty, and down at what must stay in it."""
-    energy = answer.values[store.energy]
+def _held_back(facts: Facts, layout: Layout, answer: Answer, without_kw: Series) -> tuple[Flags, Flags]:
+    """Tell where the exchange without the store would break a promise or a cap of the utility's, and raise the peak."""
+    event = ~np.isnan(facts.obliged_kw) | (without_kw > facts.import_cap_kw + LEAST_KW)
+    event |= -without_kw > facts.export_cap_kw + LEAST_KW
+    peak_kw = float(answer.values[layout.peak].min(initial=np.inf))
+    return event, without_kw > peak_kw + LEAST_KW
+
+
+def _bounds(pack: Pack, store: StoreColumns, answer: Answer) -> tuple[Flags, Flags, Flags, Flags]:
+    """Tell where the store ends a step full, empty, and at what must stay in it; and where it begins below that."""
+    energy, kept = answer.values[store.energy], np.maximum(pack.reserve_kwh, pack.floor_kwh)
+    before = np.append(begins_with(pack), energy[:-1])
     full = energy >= min(pack.ceiling_kwh, pack.capacity_kwh) - LEAST_KWH
-    return full, energy <= LEAST_KWH, energy <= np.maximum(pack.reserve_kwh, pack.floor_kwh) + LEAST_KWH
+    return full, energy <= LEAST_KWH, energy <= kept + LEAST_KWH, before < kept - LEAST_KWH
 
 
 def _departure_price(facts: Facts, store: StoreColumns, answer: Answer) -> Series:
@@ -118,15 +101,6 @@ def _departure_price(facts: Facts, store: StoreColumns, answer: Answer) -> Serie
         if slack.lack is Lack.DEPARTURE and (price := float(answer.duals[slack.rows[0]])) > LEAST_PRICE:
             due[: int(slack.steps[0])] = price
     return due
-
-
-def _refilling(facts: Facts, store: StoreColumns, answer: Answer) -> Flags:
-    """Tell where the floor or the reserve asks for more than there is."""
-    short = np.zeros(facts.steps, bool)
-    for slack in store.slacks:
-        if slack.lack in {Lack.FLOOR, Lack.RESERVE}:
-            short[slack.steps - 1] |= answer.values[slack.columns] > LEAST_KWH
-    return short
 
 
 def _clean(facts: Facts) -> Flags:

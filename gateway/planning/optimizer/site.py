@@ -52,6 +52,7 @@ class Layout:
     unpriced: Index
     shared: tuple[Shared, ...]
     reserves: tuple[Reserve, ...]
+    peak: Index
 
     def our_kw(self, values: Series) -> Series:
         """Return the power into each store (stores × steps)."""
@@ -76,13 +77,16 @@ def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
     every = np.arange(len(dumped), dtype=np.int32)
     balance = program.rows(steps, net, net, (bought, 1.0), (sold, -1.0), (curtailed, -1.0, every), *taken)
     _add_circuits(program, facts, stores)
-    shared = (*_add_peak(program, facts, bought), *_add_tiers(program, facts, bought))
+    peak, peaks = _add_peak(program, facts, bought)
+    shared = (*peaks, *_add_tiers(program, facts, bought))
     if not facts.battery_may_charge_car:
         _add_no_battery_to_car(program, facts, stores, sold)
     doubt = _add_room_for_doubt(program, facts, bought)
     kept, reserves = add_reserves(program, facts, stores, bought)
     slacks = (*_limits(program, facts, bought, sold), *kept)
-    return program, Layout(bought, sold, curtailed, balance, stores, slacks, doubt, shared, tuple(reserves))
+    return program, Layout(
+        bought, sold, curtailed, balance, stores, slacks, doubt, shared, tuple(reserves), peak
+    )
 
 
 def most_exchange(facts: Facts) -> tuple[Series, Series]:
@@ -103,18 +107,18 @@ def _add_circuits(program: Program, facts: Facts, stores: tuple[StoreColumns, ..
         program.rows(facts.steps, circuit.least_kw, circuit.most_kw, *terms)
 
 
-def _add_peak(program: Program, facts: Facts, bought: Index) -> list[Shared]:
+def _add_peak(program: Program, facts: Facts, bought: Index) -> tuple[Index, list[Shared]]:
     """Add the month's highest mean import, of whole metered intervals."""
     spans, hours = facts.peak_of, facts.hours
     if facts.peak_per_kw <= 0 or not spans:
-        return []
+        return np.zeros(0, np.int32), []
     peak = program.columns(1, facts.peak_so_far_kw, np.inf, facts.peak_per_kw)
     within = np.concatenate([np.full(b - a, i, np.int32) for i, (a, b) in enumerate(spans)])
     share = np.concatenate([hours[a:b] / max(hours[a:b].sum(), 1e-9) for a, b in spans])
     every, steps = np.arange(len(spans), dtype=np.int32), np.arange(len(within), dtype=np.int32)
     mean = (bought[steps], share, within)
     rows = program.rows(len(spans), -np.inf, 0, mean, (np.repeat(peak, len(spans)), -1.0, every))
-    return [(rows[within], steps, share)]
+    return peak, [(rows[within], steps, share)]
 
 
 def _add_tiers(program: Program, facts: Facts, bought: Index) -> list[Shared]:

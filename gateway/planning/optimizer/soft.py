@@ -20,7 +20,9 @@ PENALTY = {
 A departure costs its relief price times its probability, the end its own price: their worth is the owner's to say."""
 
 DOUBT = 0.05
-"""Per kWh that a bad day could not import: a plan leaves room where it costs less than this."""
+"""Per kWh that a bad day could not import, or that its reserve lacks for an hour: a plan leaves room where it is cheaper."""
+BAD_DAY_H, BAD_DAY_SHARE = 1.0, 0.1
+"""So long a bad day goes unnoticed until a new plan makes up for it; one day of ten is as bad."""
 SOONER = 1e-5
 """Per kWh moved, rising over the horizon from half of it: of two equal hours the earlier, and no idle turning over."""
 

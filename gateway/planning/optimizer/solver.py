@@ -1,6 +1,10 @@
 """HiGHS: the only file that knows it. A programme in, an answer out; what a solver cannot do is None."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import highspy
@@ -26,11 +30,29 @@ class Answer:
     complete: bool
 
 
+@contextlib.contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Keep HiGHS's banner off the standard output: it writes it past Python, before it can be told not to."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no standard output
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 class Engine:
     """One HiGHS with the basis of its last answer: a programme of the same structure starts from there."""
 
     def __init__(self) -> None:
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        with _nothing_printed():
+            self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("output_flag", False)
         self._last: Matrix | None = None
         self.seconds = 0.0

@@ -7,7 +7,7 @@ import numpy as np
 
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.program import Index
-from gateway.planning.optimizer.soft import PENALTY
+from gateway.planning.optimizer.soft import BAD_DAY_H, BAD_DAY_SHARE, DOUBT, PENALTY
 from gateway.planning.problem import Lack, Series
 
 
@@ -31,7 +31,12 @@ def wants_of(facts: Facts, pack: Pack) -> tuple[Want, ...]:
         return ()
     return tuple(
         want
-        for want in (*_kept(facts, pack), *_resting(facts, pack), *_departures(pack), *_end(facts, pack))
+        for want in (
+            *_kept(facts, pack),
+            *_resting(facts, pack),
+            *_departures(facts, pack),
+            *_end(facts, pack),
+        )
         if len(want.steps)
     )
 
@@ -68,6 +73,10 @@ def _kept(facts: Facts, pack: Pack) -> Iterator[Want]:
     for lack, least in ((Lack.FLOOR, np.full(facts.steps, pack.floor_kwh)), (Lack.RESERVE, reserve)):
         steps = np.flatnonzero(here_after & (least > 0)).astype(np.int32)
         yield Want(lack, steps, least[steps], PENALTY[lack] * held[steps])
+    spare = _doubt(facts, BAD_DAY_H)
+    steps = np.flatnonzero(here_after & (reserve > 0) & (spare > 0)).astype(np.int32)
+    above = np.minimum(reserve + spare, pack.capacity_kwh)
+    yield Want(None, steps, above[steps], DOUBT * held[steps])
     if pack.ceiling_kwh < pack.capacity_kwh:
         most = _ceiling(facts, pack)
         steps = np.flatnonzero(most < pack.capacity_kwh).astype(np.int32)
@@ -99,13 +108,24 @@ def _resting(facts: Facts, pack: Pack) -> Iterator[Want]:
             yield Want(None, every, np.full(len(every), above), price * facts.hours[1:], most=True)
 
 
-def _departures(pack: Pack) -> Iterator[Want]:
-    """Yield each departure; where a trip ends at the same moment it had left before."""
+def _departures(facts: Facts, pack: Pack) -> Iterator[Want]:
+    """Yield each departure, and what a bad day may take of it; where a trip ends at the same moment it had left before."""
+    spare = _doubt(facts, -BAD_DAY_H)
     for due in pack.departures:
         back = sum(t.energy_wh for t in pack.trips if t.step == due.step)
         if due.step > 0 and (least := due.energy_wh - back) > 0:
-            price = due.relief_per_kwh * due.probability
-            yield Want(Lack.DEPARTURE, _at(due.step), np.array([least]), np.array([price]))
+            price = np.array([due.relief_per_kwh * due.probability])
+            yield Want(Lack.DEPARTURE, _at(due.step), np.array([least]), price)
+            if (more := spare[due.step - 1]) > 0:
+                safe = np.array([min(least + more, pack.capacity_kwh)])
+                yield Want(None, _at(due.step), safe, price * BAD_DAY_SHARE)
+
+
+def _doubt(facts: Facts, hours: float) -> Series:
+    """Return how much more a bad day draws in the ``hours`` after (negative: before) each step's end."""
+    ends, drawn = np.cumsum(facts.hours), np.cumsum(facts.doubt_kw * facts.hours)
+    moved: Series = np.interp(ends + hours, np.append(0, ends), np.append(0, drawn)) - drawn
+    return np.abs(moved)
 
 
 def _end(facts: Facts, pack: Pack) -> Iterator[Want]:
