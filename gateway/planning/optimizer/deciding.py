@@ -31,12 +31,18 @@ def open_questions(facts: Facts, layout: Layout, values: Series) -> bool:
     return bool(stores.any() or grid.any() or any(pack.runs_or_not for pack in facts.packs))
 
 
-def decide(facts: Facts, layout: Layout, values: Series, dearer_import: Series, fineness: float) -> Decisions:
-    """Return the modes of each store's best course, one store after the other, the others as ``values`` have them."""
+def decide(
+    facts: Facts, layout: Layout, values: Series, dearer_import: Series, fineness: float, *, alone: bool
+) -> Decisions:
+    """Return the modes of each store's best course, one store after the other, the others as ``values`` have them.
+
+    ``alone``: the first to answer does so as if it were the only one, the next knows that one alone, and so on.
+    """
     powers, decisions = layout.our_kw(values), Decisions.none(facts)
     stores, _ = at_once(facts, layout, values)
     affected = [n for n, pack in enumerate(facts.packs) if pack.runs_or_not or stores[n].any()]
     if len(affected) <= MOST_COURSES:
+        powers[affected] *= not alone
         for number in affected if len(affected) == 1 else affected * SWEEPS:
             powers[number] = best_course(facts, number, powers, dearer_import, fineness)
     for number in affected:

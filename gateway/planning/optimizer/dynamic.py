@@ -117,6 +117,9 @@ def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Ser
         if due[step + 1]:
             missing = np.maximum(due[step + 1] - energies, 0)
             to_go = np.interp(energies - due[step + 1], energies, to_go) + relief[step + 1] * missing
+        if pack.charge_kw[step] <= 0 and pack.discharge_kw[step] <= 0:
+            to_go, choice[step] = to_go + held[step], grid.low
+            continue
         padded[first : first + levels] = to_go + held[step]
         ways = windows + step_cost[step, :-1]
         part = min(max(between[step] - whole[step], 1e-9), 1 - 1e-9)

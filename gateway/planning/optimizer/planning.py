@@ -17,8 +17,8 @@ from gateway.planning.problem import Lack, Made, Problem, Schedule, Series
 
 LOGGER = logging.getLogger(__name__)
 
-FINENESS = (1.0, 0.7)
-"""The grids of energies on which decisions are sought; the best of them counts."""
+TRIES = ((1.0, False), (0.8, True))
+"""How fine the grid of energies is on which decisions are sought, and whether one begins alone; the best of them counts."""
 REPAIRS = 8
 DUE, GIVES_WAY = frozenset({Lack.DEPARTURE}), frozenset({Lack.RESERVE, Lack.FLOOR, Lack.BAND})
 NEXT_TO_NOTHING = 1e-4
@@ -96,12 +96,10 @@ class Solver:
         """Return the best answer that can be done."""
         dearer = _dearer_import(facts, first)
         found: list[Solved] = []
-        best = first
-        for fineness in FINENESS:
-            decisions = decide(facts, first.layout, best.answer.values, dearer, fineness)
+        for fineness, alone in TRIES:
+            decisions = decide(facts, first.layout, first.answer.values, dearer, fineness, alone=alone)
             if solved := self._repaired(facts, decisions):
                 found.append(solved)
-                best = solved
         return min(found, key=lambda s: s.objective, default=None)
 
     def _in_order(self, solved: Solved) -> Solved:
