@@ -18,6 +18,7 @@ from gateway.commissioning import command as commissioning
 from gateway.config import load
 from gateway.devices.chademo import alone_wish
 from gateway.faults import ConfigError, GatewayError, Refused
+from gateway.year import options as year
 
 EXIT_CONFIG = 2
 
@@ -32,10 +33,10 @@ first steps:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gateway import fastpath, supervisor
+    from gateway import supervisor
 
     config = load(arguments.site)
-    asyncio.run(supervisor.run(arguments.site, fastpath.lock_path(config)))
+    asyncio.run(supervisor.run(arguments.site, supervisor.lock_path(config)))
     return 0
 
 
@@ -78,6 +79,12 @@ def _house(arguments: argparse.Namespace) -> int:
     os.execv(sys.executable, command)  # noqa: S606  # a fixed list, no shell
 
 
+def _simulate(arguments: argparse.Namespace) -> int:
+    from gateway.year import command
+
+    return command.run(arguments, print)
+
+
 def _drill(arguments: argparse.Namespace) -> int:
     from gateway.rehearsal import drill_command
 
@@ -114,7 +121,7 @@ def _evse(arguments: argparse.Namespace) -> int:
 
 def _record(arguments: argparse.Namespace) -> int:
     from gateway.devices.recording.record import Order, record
-    from gateway.fastpath import lock_path
+    from gateway.supervisor import lock_path
 
     def progress(line: str) -> None:
         if sys.stdout.isatty():
@@ -212,6 +219,15 @@ COMMANDS = (
             ),
             ("options", {"nargs": "*", "help": "options of the house, after --"}),
         ),
+    ),
+    Command(
+        "simulate",
+        _simulate,
+        "what would a year bring? Your site on a virtual clock, against charging at once, by timer and smartly",
+        year.ABOUT,
+        site=False,
+        logs=logging.WARNING,
+        options=year.OPTIONS,
     ),
     Command(
         "check",

@@ -39,6 +39,7 @@ from gateway.model import (
 )
 from gateway.nonvolatile import Nonvolatile
 from gateway.state import SiteState
+from gateway.supervisor import lock_path
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,11 +67,6 @@ def link_path(config: SiteConfig) -> Path:
             f"site.state_dir: {config.state_dir} is too long; write a folder of at most {longest} letters"
         )
     return path
-
-
-def lock_path(config: SiteConfig) -> Path:
-    """Return the file that the one fast path of a site locks, and touches while its loop ticks."""
-    return config.state_dir / "fastpath.lock"
 
 
 def open_devices(config: SiteConfig) -> dict[str, Device]:
