@@ -21,7 +21,8 @@ from gateway.planning.problem import (
 from gateway.year.driving import Driving
 from gateway.year.house import Follow, Order
 from gateway.year.outlook import Outlook
-from gateway.year.site import BATTERY, CAR, Site, Strategy
+from gateway.year.site import BATTERY, CAR, Site
+from gateway.year.strategy import Strategy
 
 WORTH_SHARE = 0.95
 """What is left at the end is worth so much of the mean price ahead: it saves buying, at the cheaper hours of another day."""

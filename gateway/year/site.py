@@ -1,30 +1,12 @@
 """Pure: the site that is simulated, and how it is run."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from gateway.planning.problem import Converter, Wear
 from gateway.year.driving import Habit
 from gateway.year.house import Connection, Pack
 
 BATTERY, CAR = "battery", "car"
-
-
-class Strategy(StrEnum):
-    """How the site is run; the first three are what it is measured against."""
-
-    UNMANAGED = "unmanaged"
-    TIMER = "timer"
-    SMART = "smart"
-    V1G = "v1g"
-    V2H = "v2h"
-    V2G = "v2g"
-    FCR = "fcr"
-
-    @property
-    def planned(self) -> bool:
-        """Tell whether a plan of ours runs it."""
-        return self in (Strategy.V1G, Strategy.V2H, Strategy.V2G, Strategy.FCR)
 
 
 @dataclass(frozen=True, slots=True)

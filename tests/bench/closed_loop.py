@@ -27,7 +27,8 @@ from gateway.year.loop import run as simulate
 from gateway.year.outlook import Outlook, Sight, outlook
 from gateway.year.planned import Planner
 from gateway.year.record import DAY, PAST_DAYS, QUARTER_H, Record
-from gateway.year.site import BATTERY, CAR, Site, Strategy
+from gateway.year.site import BATTERY, CAR, Site
+from gateway.year.strategy import Strategy
 
 from .page import put_section
 

@@ -1,0 +1,125 @@
+"""Pure: what a strategy's year comes to: money, energy, cycles, fade, departures, carbon."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.planning.ageing import LIFE_FADE, Cell, fade, repeated
+from gateway.planning.problem import Series
+from gateway.year.loop import Trace, bill
+from gateway.year.record import QUARTER_H, Record
+from gateway.year.site import BATTERY, CAR, Site
+from gateway.year.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Money in the currency of the prices, for the simulated days; ``wear`` is the car's fade, priced, and the battery's use.
+
+    ``net`` is what all of it costs: bill, road charging and wear less what reserve earned, what is left in the packs valued
+    at the mean import price.
+    """
+
+    strategy: Strategy
+    days: float
+    bought: float
+    sold: float
+    road: float
+    reserve: float
+    wear: float
+    left: float
+    import_kwh: float
+    export_kwh: float
+    car_out_kwh: float
+    car_cycles: float
+    battery_cycles: float
+    car_fade_pct: float
+    departures: int
+    departures_met_pct: float
+    short_kwh: float
+    curtailed_kwh: float
+    co2_kg: float | None
+    plugged_pct: float
+
+    @property
+    def bill(self) -> float:
+        """What is paid for electricity, at home and on the road."""
+        return self.bought - self.sold + self.road
+
+    @property
+    def net(self) -> float:
+        """Bill and wear, less the reserve's income."""
+        return self.bill + self.wear - self.reserve - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the car's pack is worth, how it ages, and how old it is: a new one fades faster than the years after."""
+
+    car: float = 6000.0
+    cell: Cell = Cell.NMC622
+    temperature_c: float = 18.0
+    age_years: float = 3.0
+
+
+def result(
+    strategy: Strategy,
+    site: Site,
+    record: Record,
+    trace: Trace,
+    worth: Worth,
+    *,
+    reserve: float,
+    plugged_pct: float,
+) -> Result:
+    """Sum up ``trace``."""
+    bought, sold = bill(record, trace.grid_w)
+    kwh = trace.grid_w * QUARTER_H / 1000
+    fade_share = faded(worth, trace.energy_wh[CAR] / site.car.capacity_wh)
+    battery_kwh = np.maximum(-trace.power_w.get(BATTERY, np.zeros(1)), 0).sum() * QUARTER_H / 1000
+    wear = fade_share * worth.car / LIFE_FADE + float(battery_kwh) * site.battery_wear.per_kwh
+    price = float(record.simulated(record.import_per_kwh).mean())
+    left_wh = sum(trace.end_wh[name] - start for name, start in site.start_wh.items())
+    met = trace.departures - len(trace.missed)
+    return Result(
+        strategy,
+        record.steps / 96,
+        bought,
+        sold,
+        trace.road_wh / 1000 * site.relief_per_kwh,
+        reserve,
+        wear,
+        left_wh / 1000 * price,
+        float(np.maximum(kwh, 0).sum()),
+        float(np.maximum(-kwh, 0).sum()),
+        float(np.maximum(-trace.power_w[CAR], 0).sum() * QUARTER_H / 1000),
+        _cycles(trace.energy_wh[CAR], site.car.capacity_wh),
+        _cycles(trace.energy_wh[BATTERY], site.battery.capacity_wh) if site.battery else 0.0,
+        100 * fade_share,
+        trace.departures,
+        100.0 * met / trace.departures if trace.departures else 100.0,
+        sum(m.short_wh for m in trace.missed) / 1000,
+        float(trace.curtailed_w.sum() * QUARTER_H / 1000),
+        _co2_kg(record, kwh),
+        plugged_pct,
+    )
+
+
+def faded(worth: Worth, soc: Series) -> float:
+    """Return what a pack of that age loses of its capacity over a trajectory of charge, as a share."""
+    usual = np.interp(np.arange(97), (0, 30, 70, 90, 96), (0.7, 0.7, 0.5, 0.5, 0.7))
+    before = repeated(worth.cell, usual, QUARTER_H, worth.temperature_c, worth.age_years)
+    after = fade(worth.cell, np.clip(soc, 0.0, 1.0), QUARTER_H, worth.temperature_c, before)
+    return after.total - before.total
+
+
+def _cycles(energy_wh: Series, capacity_wh: float) -> float:
+    return float(np.abs(np.diff(energy_wh)).sum() / 2 / capacity_wh)
+
+
+def _co2_kg(record: Record, kwh: Series) -> float | None:
+    """Return import times the average intensity; export is not counted as avoided. None where hours are not rated."""
+    if record.carbon_g_per_kwh is None:
+        return None
+    grams = record.simulated(record.carbon_g_per_kwh)
+    return float(np.maximum(kwh, 0) @ np.nan_to_num(grams, nan=float(np.nanmean(grams))) / 1000)
