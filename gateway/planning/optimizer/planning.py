@@ -8,7 +8,7 @@ import numpy as np
 from gateway.planning.optimizer.deciding import decide, open_questions, repair
 from gateway.planning.optimizer.facts import Facts, facts_of
 from gateway.planning.optimizer.program import Index, Matrix
-from gateway.planning.optimizer.reading import LEAST_KWH, paid, schedule_of
+from gateway.planning.optimizer.reading import LEAST_KWH, gives_way, paid, schedule_of
 from gateway.planning.optimizer.reasons import codes_of
 from gateway.planning.optimizer.rule_plan import rule_plan
 from gateway.planning.optimizer.site import Decisions, Layout, lay_out
@@ -76,14 +76,18 @@ class Solver:
         if best is None:
             return None
         best = self._in_order(best)
-        values = best.answer.values
-        prices = paid(facts, best.layout, best.matrix.cost)
-        bound = float(paid(facts, first.layout, first.matrix.cost) @ first.answer.values)
-        made = Made.OPTIMAL if first.answer.complete and best.answer.complete else Made.IN_TIME
-        codes = codes_of(facts, best.layout, best.answer)
-        schedule = schedule_of(facts, best.layout, values, made, codes, float(prices @ values), bound)
+        bound = None
+        if first.answer.complete and not gives_way(first.layout, first.answer.values):
+            bound = float(paid(facts, first.layout, first.matrix.cost) @ first.answer.values)
+        schedule = schedule_of(
+            facts, best.layout, best.answer.values, codes_of(facts, best.layout, best.answer)
+        )
         return replace(
-            schedule, binaries=best.decisions.count, bound=bound if first.answer.complete else None
+            schedule,
+            made=Made.OPTIMAL if first.answer.complete and best.answer.complete else Made.IN_TIME,
+            cost=float(paid(facts, best.layout, best.matrix.cost) @ best.answer.values),
+            bound=bound,
+            binaries=best.decisions.count,
         )
 
     def _run(self, facts: Facts, decisions: Decisions) -> Solved | None:
@@ -117,7 +121,7 @@ class Solver:
         if able is None or able.values[due].sum() > values[due].sum() - LEAST_KWH:
             return solved
         upper = matrix.upper.copy()
-        upper[due] = np.minimum(values, able.values)[due] + LEAST_KWH / 10
+        upper[due] = able.values[due] + LEAST_KWH / 10
         answer = self._engine.run(replace(matrix, upper=upper), self._left_s)
         return replace(solved, answer=answer) if answer else solved
 

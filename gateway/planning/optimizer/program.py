@@ -24,7 +24,6 @@ class Matrix:
     start: Index
     index: Index
     value: Series
-    integer: NDArray[np.int32]
 
     def same_structure(self, other: Matrix) -> bool:
         """Tell whether only costs and bounds differ."""
@@ -32,7 +31,6 @@ class Matrix:
             np.array_equal(self.start, other.start)
             and np.array_equal(self.index, other.index)
             and np.array_equal(self.value, other.value)
-            and np.array_equal(self.integer, other.integer)
         )
 
 
@@ -41,7 +39,7 @@ class Program:
 
     def __init__(self) -> None:
         self.width = self.height = 0
-        self._columns: list[tuple[Series, Series, Series, NDArray[np.int32]]] = []
+        self._columns: list[tuple[Series, Series, Series]] = []
         self._rows: list[tuple[Series, Series]] = []
         self._terms: list[tuple[Index, Index, Series]] = []
 
@@ -51,13 +49,9 @@ class Program:
         lower: ArrayLike = 0.0,
         upper: ArrayLike = np.inf,
         cost: ArrayLike = 0.0,
-        *,
-        integer: bool = False,
     ) -> Index:
         """Add ``count`` columns and return where they stand."""
-        self._columns.append(
-            (_full(lower, count), _full(upper, count), _full(cost, count), np.full(count, integer, np.int32))
-        )
+        self._columns.append((_full(lower, count), _full(upper, count), _full(cost, count)))
         self.width += count
         return np.arange(self.width - count, self.width, dtype=np.int32)
 
@@ -85,12 +79,13 @@ class Program:
             start,
             _joined([t[1] for t in self._terms], np.int32)[order],
             _joined([t[2] for t in self._terms], np.float64)[order],
-            _joined([c[3] for c in self._columns], np.int32),
         )
 
 
 def _full(value: ArrayLike, count: int) -> Series:
-    return np.broadcast_to(np.asarray(value, np.float64), (count,))
+    if isinstance(value, np.ndarray) and value.shape == (count,):
+        return value.astype(np.float64, copy=False)
+    return np.full(count, value, np.float64)
 
 
 def _joined[T: np.generic](parts: list[NDArray[T]], kind: type[T]) -> NDArray[T]:

@@ -14,20 +14,12 @@ LEAST_KWH = 1e-3
 """What lacks less than this is met."""
 
 
-def schedule_of(
-    facts: Facts,
-    layout: Layout,
-    values: Series,
-    made: Made,
-    codes: Sequence[tuple[str, ...]],
-    cost: float,
-    bound: float | None,
-) -> Schedule:
-    """Return the schedule that ``values`` describe."""
+def schedule_of(facts: Facts, layout: Layout, values: Series, codes: Sequence[tuple[str, ...]]) -> Schedule:
+    """Return the schedule that ``values`` describe, without its cost."""
     flows = [store.flow(values) for store in layout.stores]
     curtailed = values[layout.curtailed] if len(layout.curtailed) else np.zeros(facts.steps)
     grid = facts.load_kw - facts.pv_kw + curtailed + sum((c - d for c, d in flows), np.zeros(facts.steps))
-    short = shortfalls_of(facts, layout, values)
+    short = [lack for slack in _slacks(layout) for lack in _lacks(facts, slack, values)]
     power_w: dict[DeviceId, Series] = {}
     energy_wh: dict[DeviceId, Series] = {}
     for pack, store, (charge, discharge) in zip(facts.packs, layout.stores, flows, strict=True):
@@ -37,23 +29,34 @@ def schedule_of(
             * 1e3
         )
     return Schedule(
-        made=made,
+        made=Made.OPTIMAL,
         power_w=power_w,
         energy_wh=energy_wh,
         grid_w=grid * 1e3,
         curtailed_w=curtailed * 1e3,
-        cost=cost,
-        bound=bound,
+        cost=0.0,
+        bound=None,
         codes={pack.id: code for pack, code in zip(facts.packs, codes, strict=True)},
-        shortfalls=tuple(sorted(short, key=lambda s: (list(Lack).index(s.lack), s.step))),
+        shortfalls=in_order(short),
     )
+
+
+def in_order(shortfalls: list[Shortfall]) -> tuple[Shortfall, ...]:
+    """Return the gravest first, of the same kind the first."""
+    return tuple(sorted(shortfalls, key=lambda s: (list(Lack).index(s.lack), s.step)))
+
+
+def charging_minutes(pack: Pack, kwh: float) -> float:
+    """Return how long ``pack`` would have to charge for ``kwh``."""
+    kw = float(pack.charge_kw.max(initial=0.0)) * pack.converter.charge_efficiency
+    return kwh / kw * 60 if kw > 0 else 0.0
 
 
 def paid(facts: Facts, layout: Layout, cost: Series) -> Series:
     """Return ``cost`` per column without the penalties and tie-breaks: what is truly paid."""
     paid = cost.copy()
     paid[layout.unpriced] = 0.0
-    for slack in (*layout.slacks, *(s for p in layout.stores for s in p.slacks)):
+    for slack in _slacks(layout):
         if slack.lack in PENALTY:
             paid[slack.columns] = 0.0
     later = sooner(facts.hours)
@@ -63,10 +66,14 @@ def paid(facts: Facts, layout: Layout, cost: Series) -> Series:
     return paid
 
 
-def shortfalls_of(facts: Facts, layout: Layout, values: Series) -> list[Shortfall]:
-    """Return all that lacks in ``values``."""
-    slacks = (*layout.slacks, *(s for p in layout.stores for s in p.slacks))
-    return [s for slack in slacks for s in _lacks(facts, slack, values)]
+def gives_way(layout: Layout, values: Series) -> bool:
+    """Tell whether ``values`` break anything that is not paid for by a price of its own."""
+    columns = [s.columns for s in _slacks(layout) if s.lack in PENALTY]
+    return bool((values[np.concatenate([layout.unpriced, *columns])] > LEAST_KWH).any())
+
+
+def _slacks(layout: Layout) -> list[Slack]:
+    return [*layout.slacks, *(slack for store in layout.stores for slack in store.slacks)]
 
 
 def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:
@@ -86,7 +93,4 @@ def _lacks(facts: Facts, slack: Slack, values: Series) -> list[Shortfall]:
 
 def _minutes(facts: Facts, slack: Slack, pack: Pack | None, at: int, kwh: float) -> float:
     """Return how long the store would have had to charge for ``kwh``; of the exchange, how long it lasted."""
-    if pack is None:
-        return float(facts.hours[slack.steps[at]] * 60)
-    kw = float(pack.charge_kw.max(initial=0.0)) * pack.converter.charge_efficiency
-    return kwh / kw * 60 if kw > 0 else 0.0
+    return charging_minutes(pack, kwh) if pack else float(facts.hours[slack.steps[at]] * 60)

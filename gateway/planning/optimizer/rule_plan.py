@@ -3,7 +3,9 @@
 import numpy as np
 
 from gateway.planning.optimizer.facts import Facts, Pack
-from gateway.planning.problem import Made, Schedule, Series
+from gateway.planning.optimizer.reading import LEAST_KWH, charging_minutes, in_order
+from gateway.planning.optimizer.wants import wants_of
+from gateway.planning.problem import Made, Schedule, Series, Shortfall
 
 REASON = "plan_rule"
 
@@ -42,7 +44,22 @@ def rule_plan(facts: Facts) -> Schedule:
         cost=cost,
         bound=None,
         codes={pack.id: (REASON,) * facts.steps for pack in facts.packs},
+        shortfalls=in_order(
+            [s for n, pack in enumerate(facts.packs) for s in _lacks(facts, pack, energies[n])]
+        ),
     )
+
+
+def _lacks(facts: Facts, pack: Pack, energies: Series) -> list[Shortfall]:
+    """Return what ``energies`` fall short of."""
+    lacks = []
+    for want in wants_of(facts, pack):
+        for step, kwh in zip(want.steps.tolist(), want.kwh.tolist(), strict=True):
+            short = energies[step + 1] - kwh if want.most else kwh - energies[step + 1]
+            if want.lack and short > LEAST_KWH:
+                minutes = charging_minutes(pack, short)
+                lacks.append(Shortfall(want.lack, step + 1, float(short * 1e3), minutes, pack.id))
+    return lacks
 
 
 def _wish(facts: Facts, pack: Pack, step: int, level: float, net_kw: float) -> float:

@@ -16,17 +16,16 @@ from gateway.planning.problem import Series
 SCALE = 100.0
 """Costs are solved in hundredths, so that the tie-breaks stand above HiGHS's dual tolerance of 1e-7."""
 
+SMALL = 8_000
+"""So few columns are solved sooner than they are presolved."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The value of each column and, of a programme without integers, the dual of each row; ``bound`` is proved.
-
-    ``complete`` is false where time ran out.
-    """
+    """The value of each column and the dual of each row; ``complete`` is false where time ran out."""
 
     values: Series
     duals: Series
-    bound: float
     complete: bool
 
 
@@ -57,39 +56,29 @@ class Engine:
         self._last: Matrix | None = None
         self.seconds = 0.0
 
-    def run(
-        self, matrix: Matrix, within_s: float, *, gap: float = 1e-5, start: Series | None = None
-    ) -> Answer | None:
-        """Solve within ``within_s`` seconds; ``start`` is a solution to improve, where there are integers."""
+    def run(self, matrix: Matrix, within_s: float) -> Answer | None:
+        """Solve within ``within_s`` seconds; None where there is no answer at all."""
         highs = self._highs
         self._give(matrix)
-        if start is not None:
-            every = np.arange(len(start), dtype=np.int32)
-            highs.setSolution(len(start), every, start)
-        highs.setOptionValue("time_limit", max(within_s, 0.001) + highs.getRunTime())
-        highs.setOptionValue("mip_rel_gap", gap)
         before = highs.getRunTime()
+        highs.setOptionValue("time_limit", before + max(within_s, 0.001))
         highs.run()
         self.seconds += highs.getRunTime() - before
-        status, info = highs.getModelStatus(), highs.getInfo()
-        optimal = status == highspy.HighsModelStatus.kOptimal
-        if not optimal and info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        optimal = highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        feasible = highspy.SolutionStatus.kSolutionStatusFeasible
+        if not optimal and highs.getInfo().primal_solution_status != feasible:
             self._last = None
             return None
         solution = highs.getSolution()
-        mixed = bool(matrix.integer.any())
-        bound = info.mip_dual_bound if mixed else info.objective_function_value
-        return Answer(
-            np.array(solution.col_value),
-            np.array(solution.row_dual) / SCALE if solution.dual_valid else np.zeros(len(matrix.row_lower)),
-            bound / SCALE if optimal or mixed else -np.inf,
-            optimal,
+        duals = (
+            np.array(solution.row_dual) / SCALE if solution.dual_valid else np.zeros(len(matrix.row_lower))
         )
+        return Answer(np.array(solution.col_value), duals, optimal)
 
     def _give(self, matrix: Matrix) -> None:
         highs, last = self._highs, self._last
         self._last = matrix
-        if last is not None and not matrix.integer.any() and matrix.same_structure(last):
+        if last is not None and matrix.same_structure(last):
             columns, rows = (
                 np.arange(len(matrix.cost), dtype=np.int32),
                 np.arange(len(matrix.row_lower), dtype=np.int32),
@@ -99,6 +88,7 @@ class Engine:
             highs.changeRowsBounds(len(rows), rows, matrix.row_lower, matrix.row_upper)
             return
         highs.clearSolver()
+        highs.setOptionValue("presolve", "off" if len(matrix.cost) < SMALL else "choose")
         highs.passModel(
             len(matrix.cost),
             len(matrix.row_lower),
@@ -114,5 +104,5 @@ class Engine:
             matrix.start,
             matrix.index,
             matrix.value,
-            matrix.integer,
+            np.zeros(len(matrix.cost), np.int32),
         )
