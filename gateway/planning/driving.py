@@ -18,7 +18,7 @@ from gateway.planning.problem import Series
 
 DAYS = 84
 FADES_D = 35.0
-LIKENESS = Likeness(working_day=0.15, weekend_day=0.2, other_kind=0.03)
+LIKENESS = Likeness(working_day=0.2, weekend_day=0.25, other_kind=0.03)
 STANDARD_AWAY = np.repeat([0.05] * 7 + [0.25] + [0.35] * 9 + [0.25] * 2 + [0.1] * 5, 4)
 """How likely a car whose habits nobody knows is away; it counts as much as ``STANDARD_COUNTS`` of its days."""
 STANDARD_COUNTS = 0.5
@@ -27,7 +27,7 @@ LIKELY, POSSIBLE = 0.5, 0.15
 SAME = 0.4
 """A past trip is such a journey if both together last no longer than what they share divided by this."""
 SHORTEST = timedelta(minutes=5)
-LONGEST = timedelta(days=7)
+LONGEST = timedelta(days=10)
 """Longer is a holiday: nobody's habit."""
 SOON = 6.0
 """A car that did not leave when it does is less likely to: after so many quarters its habits count for two thirds."""
@@ -41,7 +41,7 @@ EARLY, LATE = 0.15, 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Habits:
-    """What past trips say: per local date and quarter hour how likely the car is away, and the trips themselves.
+    """What past trips say: per local date to come and quarter hour how likely the car is away, and the trips themselves.
 
     ``now`` is the first quarter to come, ``first`` that of the table. ``weights`` tells per pair of dates how alike they are.
     """
@@ -69,7 +69,8 @@ def habits(trips: Sequence[Trip], since: datetime, now: datetime, until: datetim
     watched = min(max(0, quarter_of(since) - first), DAYS * DAY)
     away[watched : DAYS * DAY] = 0.0
     usual = []
-    for trip in sorted(trips, key=lambda t: t.left_at):
+    recent = (t for t in trips if t.left_at > now - timedelta(days=DAYS))
+    for trip in sorted(recent, key=lambda t: t.left_at):
         ended_at = trip.returned_at or now
         begin, end = (
             min(max(quarter_of(at) - first, watched), DAYS * DAY) for at in (trip.left_at, ended_at)
@@ -80,8 +81,11 @@ def habits(trips: Sequence[Trip], since: datetime, now: datetime, until: datetim
             usual.append(trip)
     days = Days.of(away, first, zone)
     fresh = np.exp((np.arange(len(days.table)) - days.rows[DAYS * DAY]) / FADES_D)
-    likely = days.usual(fresh, LIKENESS, STANDARD_AWAY, STANDARD_COUNTS)
-    return Habits(days, first, present, likely, days.weights(fresh, LIKENESS), tuple(usual))
+    weights = days.weights(fresh, LIKENESS)
+    likely = np.full(days.table.shape, np.nan)
+    coming = int(days.rows[DAYS * DAY])
+    likely[coming:] = days.mean(weights[coming:], STANDARD_AWAY, STANDARD_COUNTS)
+    return Habits(days, first, present, likely, weights, tuple(usual))
 
 
 def expected(habits: Habits, plugged: bool, capacity_wh: float, keep_wh: float) -> tuple[Journey, ...]:

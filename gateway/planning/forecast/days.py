@@ -72,7 +72,11 @@ class Days:
 
         The standard counts as much as so many days; above 0 it leaves no cell without a value.
         """
-        known, weights = ~np.isnan(self.table), self.weights(fresh, likeness)
+        return self.mean(self.weights(fresh, likeness), standard, standard_counts)
+
+    def mean(self, weights: Series, standard: Series, standard_counts: float) -> Series:
+        """Return the mean of the dates by each row of ``weights``, and of a ``standard`` day that counts as much as so many."""
+        known = ~np.isnan(self.table)
         total: Series = weights @ np.where(known, self.table, 0.0) + standard_counts * standard
         return total / (weights @ known + standard_counts)
 

@@ -24,7 +24,7 @@ from gateway.planning.problem import Band, Series
 DAYS = 45
 CLEAR_DAYS = 15
 FADES_D = 20.0
-WINDOWS = ((4, 0.15), (16, 0.2), (96, 0.3))
+WINDOWS = ((4, 0.25), (16, 0.3), (96, 0.4))
 """Of so many quarters before now the share of clear sky is compared; shares so far apart count as different."""
 UNLIKE = 0.1
 """What a day counts whose sky was nothing like ours."""
