@@ -1,7 +1,7 @@
 """Pure: when the car of a charger is expected to be away, and what it must hold when it leaves."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
@@ -80,6 +80,20 @@ def journeys(
         if all(abs(at - j.leaves_at) > APART for j in found):
             found.append(Journey(at, at + usual.absence, target_wh, usual.energy_wh))
     return _apart(found)
+
+
+def together(known: Sequence[Journey], learned: Iterable[Journey], target_wh: float) -> tuple[Journey, ...]:
+    """Return the known journeys and those learned ones that lie apart from them, for which the owner's target is enough."""
+    more = (
+        replace(j, target_wh=min(j.target_wh, target_wh))
+        for j in learned
+        if all(
+            abs(j.leaves_at - k.leaves_at) > APART
+            and (j.returns_at <= k.leaves_at or j.leaves_at >= k.returns_at)
+            for k in known
+        )
+    )
+    return tuple(sorted((*known, *more), key=lambda j: j.leaves_at))
 
 
 def _announced(trip: ToldTrip, capacity_wh: float, target_wh: float, usual: Habit) -> Journey:

@@ -13,7 +13,8 @@ from gateway.model import (
     StorageState,
     WindowKind,
 )
-from gateway.planning.journeys import Journey, habit, journeys
+from gateway.planning.driving import LIKELY, expected, habits
+from gateway.planning.journeys import LEAST_TRIPS, Journey, habit, journeys, together
 from gateway.planning.problem import Converter, Departure, Horizon, Series, Store, Trip, Wear
 from gateway.planning.question import Question
 from gateway.planning.steps import edges_s, step_at
@@ -22,8 +23,8 @@ BATTERY, CAR = Converter(0.95, 0.95), Converter(0.92, 0.92)
 CHARGE_EFFICIENCY = 0.9
 """AC to pack of a need that was told as AC energy, on the cautious side."""
 TYPICAL_CAR_WH = 36_000.0
-WORTH_SHARE = 0.8
-"""What is left in a store at the end is worth so much of the mean price (reference/optimize.md 3.3)."""
+WORTH_SHARE = 0.95
+"""What is left in a store at the end is worth so much of the mean price ahead: best in April and in November (closed loop)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
     capacity_wh = capacity_wh or TYPICAL_CAR_WH
     energy_wh = soc_pct / 100 * capacity_wh
     settings, plan = question.wishes.owner.of(device), question.site.planning
+    target_wh = settings.target_soc_pct / 100 * capacity_wh
+    floor_pct = max(settings.floor_soc_pct, (told.min_discharge_soc_pct if told else None) or 0.0)
     needed = (need, min(capacity_wh, energy_wh + need.energy_wh * CHARGE_EFFICIENCY)) if need else None
-    away = journeys(
+    known = journeys(
         capacity_wh,
         settings,
         needed,
@@ -99,12 +102,13 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
         (horizon.starts_at, horizon.at(horizon.steps)),
         ZoneInfo(question.site.time_zone),
     )
+    learned = _learned(question, horizon, device, capacity_wh, floor_pct / 100 * capacity_wh)
+    away = together(known, learned, target_wh)
+    likely = tuple(j for j in away if j.probability >= LIKELY)
     can = _reach(info.rated, sample.charge_max_w, sample.discharge_max_w)
     compatible = told is None or told.discharge_compatible or bool(fused and fused.discharge_compatible)
     gives = settings.discharge_allowed and compatible
-    present = _present(horizon, away)
-    floor_pct = max(settings.floor_soc_pct, (told.min_discharge_soc_pct if told else None) or 0.0)
-    target_wh = settings.target_soc_pct / 100 * capacity_wh
+    present = _present(horizon, likely)
     return Store(
         device,
         capacity_wh,
@@ -121,15 +125,29 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
         departures=tuple(_departure(horizon, j, plan.public_charging_per_kwh) for j in away),
         trips=tuple(
             Trip(step, j.energy_wh, plan.public_charging_per_kwh)
-            for j in away
+            for j in likely
             if j.energy_wh > 0 and (step := _back(horizon, j)) < horizon.steps
         ),
-        end_wh=0.0 if away else target_wh,
-        end_shortfall_per_kwh=0.0 if away else plan.public_charging_per_kwh,
+        end_wh=0.0 if likely else target_wh,
+        end_shortfall_per_kwh=0.0 if likely else plan.public_charging_per_kwh,
         worth_per_kwh=_worth(mean_price, CAR),
         is_car=True,
         circuit=circuit_of(question, device),
     )
+
+
+def _learned(
+    question: Question, horizon: Horizon, device: DeviceId, capacity_wh: float, floor_wh: float
+) -> tuple[Journey, ...]:
+    """Return the journeys that the car's past trips make expect, none while too few are known."""
+    driven = [t for t in question.driven if t.charger == device]
+    if len(driven) < LEAST_TRIPS:
+        return ()
+    since, utc, end = min(t.left_at for t in driven), horizon.starts_at, horizon.at(horizon.steps)
+    found = expected(
+        habits(driven, since, utc, end, ZoneInfo(question.site.time_zone)), True, capacity_wh, floor_wh
+    )
+    return tuple(j for j in found if utc < j.leaves_at < end)
 
 
 def _blind(question: Question, horizon: Horizon, device: DeviceId) -> Store | None:

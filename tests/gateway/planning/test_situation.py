@@ -221,3 +221,24 @@ def test_no_site_is_too_strange_to_be_posed(soc, price, power, hours, need_wh):
     for store in posed.problem.stores:
         assert np.isfinite(store.charge_max_w).all()
         assert all(0 < d.step < posed.problem.horizon.steps for d in store.departures)
+
+
+def test_a_car_that_leaves_each_morning_is_expected_to_do_so_again():
+    driven = tuple(
+        Trip(
+            "garage",
+            DAY - d * timedelta(days=1) + 7 * HOUR,
+            80.0,
+            DAY - d * timedelta(days=1) + 16 * HOUR,
+            60.0,
+            7200.0,
+        )
+        for d in range(1, 40)
+    )
+    owner = replace(OWNER, devices={})
+    car = store("garage", driven=driven, owner=owner)
+    first = min(d.step for d in car.departures if d.probability >= 0.5)
+    leaves = situation(asked(driven=driven, owner=owner)).problem.horizon.at(first)
+    assert abs(leaves - (DAY + 31 * HOUR)) <= HOUR
+    assert car.charge_max_w[first] == 0.0
+    assert car.trips
