@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.planning.fleet.cars import FLOOR_PER_KWH, Cars, Events, Places, Table
 from gateway.planning.problem import Series
@@ -17,7 +18,10 @@ from gateway.planning.problem import Series
 AT_ONCE = 384
 """Stores whose tables stay in the processor's cache."""
 
-type Happening = dict[int, tuple[Places, Series, Series]]
+DIGITS, ALIKE = 10, 1e-9
+"""Values are rounded, for those that differ by a relief to be found again."""
+
+type Happening = dict[int, list[tuple[Places, Series, Series]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +87,7 @@ class _Group:
         self.out = np.ascontiguousarray(cars.discharge_kw.T) / cars.discharge_efficiency * hours
         self.least = np.ascontiguousarray(cars.least_kwh.T)
         self.charges, self.discharges = (self.into > 0).any(1), (self.out > 0).any(1)
+        self.again = _again(cars)
         self.floored = (self.least > 0).any(1)
         self.dues, self.trips = _by_step(cars.departures), _by_step(cars.trips)
 
@@ -95,25 +100,37 @@ class _Group:
         )
         # Where a store would like to do both at once, both happen at the price between: ``torn`` bounds what that hides.
         torn = np.maximum(pays - earns, 0) / 2
-        pays, earns = pays - torn, earns + torn
-        worth, short = cars.worth_per_kwh[0], cars.end_short_per_kwh[0]
-        value = np.unique(
-            np.concatenate([pays[self.charges], earns[self.discharges], [-worth, -worth - short, np.inf]])
-        )
-        up_to, down_to = self._levels(
+        pays, earns = np.round(pays - torn, DIGITS), np.round(earns + torn, DIGITS)
+        value = self._values(pays, earns)
+        up_to, down_to, back_to = self._levels(
             value, np.searchsorted(value, pays), np.searchsorted(value, earns, "right")
         )
-        return self._walk(per_kwh, torn, up_to, down_to)
+        return self._walk(per_kwh, torn, up_to, down_to, back_to)
 
-    def _levels(self, value: Series, paying: Places, earning: Places) -> tuple[Table, Table]:
-        """Return up to which energy charging pays in each step, and down to which discharging does."""
+    def _values(self, pays: Series, earns: Series) -> Series:
+        """Return, rising, all that a kWh in a cell may be worth: what it costs or earns in some step, and beside a departure that lacks."""
+        cars, due = self.cars, self.cars.departures
+        worth, short = cars.worth_per_kwh[0], cars.end_short_per_kwh[0]
+        later = np.concatenate(
+            [pays[self.again], earns[self.again], [-worth, -worth - short], -np.unique(cars.trips.per_kwh)]
+        )
+        for _ in range(np.bincount(due.car).max(initial=0)):
+            later = np.unique(np.concatenate([later, *(later - relief for relief in np.unique(due.per_kwh))]))
+        known = [pays[self.charges], earns[self.discharges], later, np.array([np.inf])]
+        return np.unique(np.round(np.concatenate(known), DIGITS))
+
+    def _levels(
+        self, value: Series, paying: Places, earning: Places
+    ) -> tuple[Table, Table, dict[int, list[Series]]]:
+        """Return up to which energy charging pays in each step, down to which discharging does, up to which relief after a trip."""
         cars = self.cars
         worth, short = cars.worth_per_kwh[0], cars.end_short_per_kwh[0]
         ceiling = cars.ceiling_kwh
-        energy = np.where(value[:, None] > -worth - short, cars.end_kwh, 0.0)
-        energy[value > -worth] = ceiling
+        energy = np.where(value[:, None] > -worth - short + ALIKE, cars.end_kwh, 0.0)
+        energy[value > -worth + ALIKE] = ceiling
         np.minimum(energy, ceiling, out=energy)
         up_to, down_to = np.empty_like(self.into), np.empty_like(self.out)
+        back_to: dict[int, list[Series]] = {}
         held = int(np.searchsorted(value, -FLOOR_PER_KWH, "right"))
         self._dues_at(len(self.into), value, energy)
         for step in range(len(self.into) - 1, -1, -1):
@@ -130,33 +147,37 @@ class _Group:
                 np.minimum(cheaper, ceiling, out=cheaper)
             if self.floored[step]:
                 np.maximum(energy[held:], self.least[step], out=energy[held:])
-            if step in self.trips:
-                who, kwh, price = self.trips[step]
-                rise = np.where(value[:, None] > -price, kwh, 0.0)
+            for who, kwh, price in reversed(self.trips.get(step, [])):
+                back_to.setdefault(step, []).insert(0, energy[np.searchsorted(value, -price - ALIKE), who])
+                rise = np.where(value[:, None] > -price + ALIKE, kwh, 0.0)
                 energy[:, who] = np.minimum(energy[:, who] + rise, ceiling[who])
             self._dues_at(step, value, energy)
-        return up_to, down_to
+        return up_to, down_to, back_to
 
     def _dues_at(self, step: int, value: Series, energy: Table) -> None:
-        """Let what a departure needs be worth its relief."""
-        if step in self.dues:
-            who, kwh, price = self.dues[step]
-            due = np.where(value[:, None] > -price, np.minimum(kwh, self.cars.ceiling_kwh[who]), 0.0)
-            energy[:, who] = np.maximum(energy[:, who], due)
+        """Make each kWh below what a departure needs worth its relief more."""
+        for who, kwh, price in self.dues.get(step, []):
+            for relief in np.unique(price):
+                same = price == relief
+                cars = who[same]
+                moved = energy[np.ix_(np.searchsorted(value, value + relief - ALIKE), cars)]
+                energy[:, cars] = np.maximum(energy[:, cars], np.minimum(kwh[same], moved))
 
-    def _walk(self, per_kwh: Series, torn: Series, up_to: Table, down_to: Table) -> Answers:
+    def _walk(
+        self, per_kwh: Series, torn: Series, up_to: Table, down_to: Table, back_to: dict[int, list[Series]]
+    ) -> Answers:
         """Return the courses that these levels make."""
         cars, hours, steps = self.cars, self.cars.hours, len(per_kwh)
         level, own = cars.energy_kwh.copy(), np.zeros(cars.count)
         added, taken = np.zeros_like(self.into), np.zeros_like(self.out)
         for step in range(steps + 1):
-            if step in self.dues:
-                who, kwh, price = self.dues[step]
-                np.add.at(own, who, price * np.maximum(kwh - level[who], 0))
-            if step in self.trips:
-                who, kwh, price = self.trips[step]
-                np.add.at(own, who, price * np.maximum(kwh - level[who], 0))
-                level[who] = np.maximum(level[who] - kwh, 0)
+            for who, kwh, price in self.dues.get(step, []):
+                own[who] += price * np.maximum(kwh - level[who], 0)
+            for (who, kwh, price), up in zip(self.trips.get(step, []), back_to.get(step, []), strict=True):
+                left = level[who] - kwh
+                relieved = np.minimum(np.maximum(np.maximum(up, 0.0) - left, 0.0), kwh)
+                own[who] += price * relieved
+                level[who] = left + relieved
             if step == steps:
                 break
             before = level.copy() if self.charges[step] and self.discharges[step] else level
@@ -178,9 +199,22 @@ class _Group:
         return Answers(charge.T, discharge.T, cost, own)
 
 
+def _again(cars: Cars) -> NDArray[np.bool_]:
+    """Tell in which steps any store is here that has departed before."""
+    steps = len(cars.hours)
+    first = np.full(cars.count, steps)
+    np.minimum.at(first, cars.departures.car, cars.departures.step)
+    here = (cars.charge_kw > 0) | (cars.discharge_kw > 0)
+    return (here & (np.arange(steps) >= first[:, None])).any(0)
+
+
 def _by_step(events: Events) -> Happening:
-    found = {}
-    for step in np.unique(events.step):
-        at = events.step == step
-        found[int(step)] = events.car[at], events.energy_kwh[at], events.per_kwh[at]
+    """Return the events of each step, those of one store one after the other."""
+    found: Happening = {}
+    for step in np.unique(events.step).tolist():
+        at = np.flatnonzero(events.step == step)
+        while len(at):
+            first = np.unique(events.car[at], return_index=True)[1]
+            now, at = at[first], np.delete(at, first)
+            found.setdefault(step, []).append((events.car[now], events.energy_kwh[now], events.per_kwh[now]))
     return found

@@ -14,9 +14,6 @@ from gateway.planning.optimizer.soft import PENALTY
 from gateway.planning.optimizer.solver import Engine
 from gateway.planning.problem import Lack, Series
 
-GAP = 3e-4
-"""Where there are binaries."""
-
 type Range = tuple[Table, Table]
 """The least and the most, by store and step."""
 
@@ -37,50 +34,26 @@ def plan_block(
     within_s: float,
     allowed: tuple[Range, Range] | None = None,
     boards: tuple[Left, ...] = (),
-    *,
-    whole: bool = False,
 ) -> Block | None:
     """Plan ``cars`` beside what others draw; None if time runs out.
 
     ``site`` has the whole fleet as one store. ``allowed`` are the ranges of charging and discharging power, ``boards`` what is left
-    of the circuits for some of ``cars`` together. ``whole``: no power is below the least (by binaries, without prices).
+    of the circuits for some of ``cars`` together.
     """
     connection, zero = Site.of(site), np.zeros_like(cars.charge_kw)
     charge, discharge = allowed or ((zero, cars.charge_kw), (zero, cars.discharge_kw))
     columns = add_stores(connection.program, cars, charge, discharge)
     for board in boards:
         _add_board(connection.program, columns, board, cars)
-    if whole:
-        _add_least_powers(connection.program, columns, cars)
     net = connection.join(others_kw, *columns.parts())
-    answer = Engine().run(connection.program.matrix(), within_s, gap=GAP)
-    if answer is None or not (answer.complete or whole):
+    matrix = connection.program.matrix()
+    answer = Engine().run(matrix, within_s)
+    if answer is None or not answer.complete:
         return None
     into, out = columns.powers(answer.values, cars.charge_kw.shape)
-    return Block(into - out, answer.duals[net] / np.maximum(site.hours, 1e-9), answer.bound)
-
-
-def _add_least_powers(program: Program, columns: Columns, cars: Cars) -> None:
-    """Let each power be nothing or at least the least, and none go both ways."""
-    switches = []
-    for flow, car, step, most, least in (
-        (columns.charge, columns.charge_car, columns.charge_at, cars.charge_kw, cars.charge_min_kw),
-        (
-            columns.discharge,
-            columns.discharge_car,
-            columns.discharge_at,
-            cars.discharge_kw,
-            cars.discharge_min_kw,
-        ),
-    ):
-        on = program.columns(len(flow), 0, 1, integer=True)
-        program.rows(len(flow), -np.inf, 0, (flow, 1.0), (on, -most[car, step]))
-        program.rows(len(flow), 0, np.inf, (flow, 1.0), (on, -np.minimum(least[car], most[car, step])))
-        at = np.full(most.shape, -1, np.int32)
-        at[car, step] = on
-        switches.append(at)
-    both = (switches[0] >= 0) & (switches[1] >= 0)
-    program.rows(int(both.sum()), -np.inf, 1, (switches[0][both], 1.0), (switches[1][both], 1.0))
+    return Block(
+        into - out, answer.duals[net] / np.maximum(site.hours, 1e-9), float(matrix.cost @ answer.values)
+    )
 
 
 def _add_board(program: Program, columns: Columns, board: Left, cars: Cars) -> None:

@@ -117,8 +117,8 @@ def cars_of(facts: Facts) -> Cars:
         end_kwh=each("end_kwh"),
         end_short_per_kwh=each("end_shortfall_per_kwh"),
         worth_per_kwh=each("worth_per_kwh"),
-        departures=_events(packs, "departures"),
-        trips=_events(packs, "trips"),
+        departures=_departures(packs),
+        trips=_trips(packs, steps),
         hours=facts.hours,
         packs=packs,
     )
@@ -131,12 +131,29 @@ def _ceiling(pack: Pack) -> float:
     return min(max(pack.ceiling_kwh, pack.energy_kwh, wanted), pack.capacity_kwh)
 
 
-def _events(packs: tuple[Pack, ...], kind: str) -> Events:
-    rows = [
-        (car, e.step, e.energy_wh, e.relief_per_kwh * getattr(e, "probability", 1.0))
-        for car, pack in enumerate(packs)
-        for e in getattr(pack, kind)
-    ]
+def _departures(packs: tuple[Pack, ...]) -> Events:
+    return _events(
+        [
+            (car, d.step, d.energy_wh, d.relief_per_kwh * d.probability)
+            for car, pack in enumerate(packs)
+            for d in pack.departures
+            if d.step > 0
+        ]
+    )
+
+
+def _trips(packs: tuple[Pack, ...], steps: int) -> Events:
+    return _events(
+        [
+            (car, t.step, t.energy_wh, t.relief_per_kwh)
+            for car, pack in enumerate(packs)
+            for t in pack.trips
+            if t.step < steps
+        ]
+    )
+
+
+def _events(rows: list[tuple[int, int, float, float]]) -> Events:
     table = np.array(rows, np.float64).reshape(-1, 4)
     return Events(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], table[:, 3])
 

@@ -10,19 +10,39 @@ CROWD_KW = 30.0
 """Moving this much of all stores' power between two hours weighs as much as the mean price."""
 
 
+def change_kwh(cars: Cars, net_kw: Table) -> Table:
+    """Return what each step adds to each cell."""
+    efficiency = np.where(net_kw > 0, cars.charge_efficiency[:, None], 1 / cars.discharge_efficiency[:, None])
+    return net_kw * efficiency * cars.hours
+
+
 def levels(cars: Cars, net_kw: Table) -> Table:
     """Return the energy at each step's beginning and at the end."""
-    hours = cars.hours
-    change = np.where(
-        net_kw > 0, net_kw * cars.charge_efficiency[:, None], net_kw / cars.discharge_efficiency[:, None]
-    )
-    change *= hours
+    change = change_kwh(cars, net_kw)
     held = np.empty((cars.count, net_kw.shape[1] + 1))
     held[:, 0] = cars.energy_kwh
     held[:, 1:] = cars.energy_kwh[:, None] + np.cumsum(change, 1)
-    for car, step, kwh in zip(cars.trips.car, cars.trips.step, cars.trips.energy_kwh, strict=True):
-        held[car, step + 1 :] -= min(kwh, max(held[car, step], 0.0))
+    _drive(cars, held)
     return held
+
+
+def _drive(cars: Cars, held: Table) -> None:
+    """Take the journeys' energy out of ``held``; what would make it less than nothing later is charged on the road."""
+    trips = cars.trips
+    for number in np.lexsort((trips.step, trips.car)).tolist():
+        car, step = int(trips.car[number]), int(trips.step[number])
+        coming = trips.step[(trips.car == car) & (trips.step > step)]
+        until = int(coming.min(initial=held.shape[1] - 1))
+        held[car, step + 1 :] -= trips.energy_kwh[number]
+        lowest = float(held[car, step + 1 : until + 1].min(initial=0.0))
+        held[car, step + 1 :] += min(max(-lowest, 0.0), float(trips.energy_kwh[number]))
+
+
+def relieved(cars: Cars, net_kw: Table, held: Table) -> Series:
+    """Return what each journey charges on the road."""
+    trips = cars.trips
+    moved = change_kwh(cars, net_kw)[trips.car, trips.step]
+    return held[trips.car, trips.step + 1] - moved - held[trips.car, trips.step] + trips.energy_kwh
 
 
 def below_least(cars: Cars, net_kw: Table) -> np.ndarray:

@@ -18,6 +18,7 @@ from gateway.planning.fleet.reading import Course, course_of, schedule_of
 from gateway.planning.fleet.site import share_of, with_one_store
 from gateway.planning.optimizer import solve
 from gateway.planning.optimizer.facts import Facts, facts_of
+from gateway.planning.optimizer.soft import sooner
 from gateway.planning.problem import Made, Problem, Schedule, Series
 
 LOGGER = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ FEW, WHOLE = 8, 200
 """Up to so many stores the optimizer plans them, and up to so many one programme."""
 SAMPLE, LARGE_SAMPLE, GROUPS, ROUNDS = 60, 150, 80, 40
 BLOCK = 80
-TOGETHER, DECIDING_S = 10, 2.0
-"""How many stores' least powers are decided together, and for how long."""
 NEAR, NEAR_ENOUGH = 5e-4, 7e-4
 """The gaps at which price coordination, and then the repairs, end."""
 
@@ -83,26 +82,28 @@ class _Fleet:
         draft = self._as_one() if self.cars.count <= WHOLE else self._by_prices()
         if draft is None or (best := self._repaired(draft)) is None:
             return None
-        return self._decided(best, draft), draft.bound
+        return best, None if draft.bound is None else draft.bound - self._tie_breaks()
+
+    def _tie_breaks(self) -> float:
+        """Return what the optimizer's preference for the earlier of two equal hours can make of a cost at most."""
+        most = np.maximum(self.cars.charge_kw.sum(0), self.cars.discharge_kw.sum(0)) + 1
+        return float(sooner(self.facts.hours) @ most)
 
     def _block(
         self,
         chosen: Places,
         net_kw: Table,
         allowed: tuple[Range, Range] | None = None,
-        *,
-        whole: bool = False,
     ) -> Block | None:
-        """Plan the ``chosen`` again, and exactly, within ``allowed`` (or ``whole``) powers beside what the others do."""
+        """Plan the ``chosen`` again, and exactly, within ``allowed`` powers beside what the others do."""
         cars, own = self.cars.some(chosen), net_kw[chosen]
         return plan_block(
             self.site,
             cars,
             net_kw.sum(0) - own.sum(0),
-            min(self.left_s, DECIDING_S) if whole else self.left_s,
+            self.left_s,
             allowed,
             self.boards.around(chosen, net_kw),
-            whole=whole,
         )
 
     def _as_one(self) -> Draft | None:
@@ -147,26 +148,6 @@ class _Fleet:
                 break
         return best
 
-    def _decided(self, best: Course, draft: Draft) -> Course:
-        """Return ``best`` with the least powers of few stores decided exactly: where few cars peak, how they share it counts."""
-        if self.cars.count > WHOLE:
-            return best
-        busy = np.argsort(-(np.abs(best.net_kw) > 0).sum(1), kind="stable")
-        for chosen in np.array_split(busy, -(-len(busy) // TOGETHER)):
-            if draft.bound is None or best.gap(draft.bound) <= NEAR_ENOUGH or self.left_s < DECIDING_S:
-                break
-            block = self._block(chosen, best.net_kw, whole=True)
-            if block is None:
-                continue
-            net = best.net_kw.copy()
-            net[chosen] = block.net_kw
-            course = course_of(
-                self.facts, self.site, self.cars, lift(self.cars, net, draft.per_kwh), draft.per_kwh
-            )
-            if course is not None and course.objective < best.objective:
-                best = course
-        return best
-
     def _blocks(self, net_kw: Table) -> Iterator[Places]:
         """Yield the stores to be planned together next: boards where they bind, else those with most to move."""
         if self.boards.bind:
@@ -176,8 +157,8 @@ class _Fleet:
             yield from [np.arange(self.cars.count)] * 2
             return
         busy = np.argsort(-(np.abs(net_kw) > self.cars.charge_min_kw[:, None]).sum(1), kind="stable")
-        for first in range(0, self.cars.count, BLOCK):
-            yield busy[first : first + BLOCK]
+        blocks = [busy[first : first + BLOCK] for first in range(0, self.cars.count, BLOCK)]
+        yield from [*blocks, blocks[0]]
 
     def _whole(self, net_kw: Table, per_kwh: Series, chosen: Places) -> Course | None:
         """Return the course of whole powers next to ``net_kw``; what that costs the site, ``chosen`` balance."""

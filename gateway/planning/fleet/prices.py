@@ -69,7 +69,7 @@ class Mixture:
             m.start,
             m.index,
             m.value,
-            m.integer,
+            np.zeros(len(m.cost), np.int32),
         )
         self._box = BOX * max(float(np.abs(around).mean()), 1e-3)
         self._keep_within(around)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.planning.fleet.cars import Cars, Places, Table
-from gateway.planning.fleet.least_power import levels
+from gateway.planning.fleet.least_power import levels, relieved
 from gateway.planning.fleet.site import Exchange, exchange_of
 from gateway.planning.optimizer.facts import Facts
-from gateway.planning.optimizer.reading import shortfalls_of
 from gateway.planning.problem import Lack, Made, Schedule, Series, Shortfall
 
 LEAST_KWH = 1e-3
@@ -53,7 +52,7 @@ def course_of(facts: Facts, site: Facts, cars: Cars, net_kw: Table, per_kwh: Ser
     cost = cars.wear_per_kwh @ out_kwh - cars.worth_per_kwh @ held[:, -1]
     cost += cars.end_short_per_kwh @ np.maximum(cars.end_kwh - held[:, -1], 0)
     cost += due.per_kwh @ np.maximum(due.energy_kwh - held[due.car, due.step], 0)
-    cost += trip.per_kwh @ np.maximum(trip.energy_kwh - held[trip.car, trip.step], 0)
+    cost += trip.per_kwh @ relieved(cars, net_kw, held)
     return Course(
         cars, net_kw, held, per_kwh, exchange, float(cost), facts.peak_per_kw * facts.peak_so_far_kw
     )
@@ -63,7 +62,7 @@ def schedule_of(facts: Facts, course: Course, made: Made, bound: float | None, s
     """Return the course as a schedule."""
     ids = [pack.id for pack in facts.packs]
     exchange = course.exchange
-    short = (*shortfalls_of(facts, exchange.layout, exchange.values), *_lacking(course))
+    short = (*exchange.shortfalls, *_lacking(course))
     return Schedule(
         made=made,
         power_w=dict(zip(ids, course.net_kw * 1e3, strict=True)),

@@ -7,10 +7,10 @@ import numpy as np
 
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.program import Index, Program, Term
-from gateway.planning.optimizer.reading import paid
+from gateway.planning.optimizer.reading import paid, schedule_of
 from gateway.planning.optimizer.site import Decisions, Layout, lay_out
 from gateway.planning.optimizer.solver import Engine
-from gateway.planning.problem import Converter, Series
+from gateway.planning.problem import Converter, Series, Shortfall
 
 VAST_KWH = 1e6
 
@@ -50,8 +50,7 @@ class Exchange:
     curtailed_kw: Series
     cost: float
     objective: float
-    layout: Layout
-    values: Series
+    shortfalls: tuple[Shortfall, ...]
 
 
 def exchange_of(facts: Facts, fleet_kw: Series) -> Exchange | None:
@@ -69,8 +68,7 @@ def exchange_of(facts: Facts, fleet_kw: Series) -> Exchange | None:
         curtailed,
         float(paid(facts, layout, matrix.cost) @ values),
         float(matrix.cost @ values),
-        layout,
-        values,
+        schedule_of(facts, layout, values, [("",) * facts.steps]).shortfalls,
     )
 
 

@@ -8,6 +8,9 @@ from gateway.planning.fleet.cars import FLOOR_PER_KWH, Cars, Events, Places, Tab
 from gateway.planning.optimizer.program import Index, Program, Term
 from gateway.planning.problem import Series
 
+ALIKE, DEARER = 4, 0.01
+"""In how many parts of its need a store yields, and by how much of its relief each is dearer than the one before."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
@@ -130,11 +133,22 @@ def _untouched(cars: Cars) -> Table:
 
 
 def _add_dues(program: Program, moments: _Moments, held: Index) -> None:
+    """Let departures lack, each part of a need a little dearer than the one before: where not all can be met, all lack alike."""
     due: Events = moments.cars.departures
     at = moments.before(due.car, due.step)
     known = np.flatnonzero(at >= 0)
-    short = program.columns(len(known), 0, np.inf, due.per_kwh[known])
-    program.rows(len(known), due.energy_kwh[known], np.inf, (held[at[known]], 1.0), (short, 1.0))
+    need = np.maximum(due.energy_kwh - moments.cars.energy_kwh[due.car], 0)[known] / ALIKE
+    shorts = [
+        program.columns(
+            len(known),
+            0,
+            need if part < ALIKE - 1 else np.inf,
+            due.per_kwh[known] * (1 - DEARER * (ALIKE - 1 - part)),
+        )
+        for part in range(ALIKE)
+    ]
+    terms: list[Term] = [(short, 1.0) for short in shorts]
+    program.rows(len(known), due.energy_kwh[known], np.inf, (held[at[known]], 1.0), *terms)
 
 
 def _add_ends(program: Program, moments: _Moments, held: Index) -> None:
