@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
 
 from gateway import link
 from gateway.api import wishes
@@ -31,11 +32,13 @@ from gateway.model import (
     OwnerSettings,
     Plan,
     PlanSlot,
+    PriceSlot,
     Request,
     RequestMode,
     WindowKind,
     Wishes,
 )
+from gateway.planning.price_lists import understood
 from gateway.planning.prices import parse_prices
 from gateway.simulator.echonet_unit import EchonetUnit
 from gateway.simulator.site_file import SitePorts, site_toml
@@ -268,10 +271,32 @@ def prices() -> Feed:
             slots = parse_prices(csv.DictReader(text))
         except csv.Error, UnicodeDecodeError:
             return False
-        finite(slots)
-        if any(after.starts_at < slot.ends_at for slot, after in pairwise(slots)):
-            raise Breach(f"slots overlap: {slots[:4]}")
-        return True
+        return apart(slots)
+
+    return feed
+
+
+def apart(slots: tuple[PriceSlot, ...]) -> bool:
+    finite(slots)
+    if any(after.starts_at < slot.ends_at for slot, after in pairwise(slots)):
+        raise Breach(f"slots overlap: {slots[:4]}")
+    return True
+
+
+def price_list_seeds() -> list[bytes]:
+    return [
+        b'{"unit":"EUR/MWh","raw_today":[{"start":"2026-10-25T02:45:00","end":"2026-10-25T03:00:00","value":81.5}]}',
+        b'{"rates":[{"valid_from":"2026-06-01T00:00:00Z","valid_to":null,"value_inc_vat":0.2},{"hour":1780272000000,"price":"0.3"}]}',
+        b'{"records":[{"HourUTC":"2026-06-01T00:00:00","SpotPriceDKK":746.0,"SpotPriceEUR":100.0}]}',
+    ]
+
+
+def price_lists() -> Feed:
+    def feed(given: bytes) -> bool:
+        try:
+            return apart(understood(json.loads(given), ZoneInfo("Europe/Amsterdam")))
+        except ValueError, RecursionError:
+            return False
 
     return feed
 
@@ -371,6 +396,7 @@ TARGETS: Sequence[Target] = (
     Target("openadr", ("gateway/demand_response/openadr3/",), openadr_seeds, openadr, text=True),
     Target("wishes", ("gateway/api/",), wishes_seeds, owner_wishes, text=True),
     Target("prices", ("gateway/planning/prices",), prices_seeds, prices, text=True),
+    Target("price_lists", ("gateway/planning/price",), price_list_seeds, price_lists, text=True),
     Target("link", ("gateway/link", "gateway/model/"), link_seeds, joint),
     Target("echonet", ("gateway/devices/echonet/",), echonet_seeds, echonet),
 )
