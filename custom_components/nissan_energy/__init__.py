@@ -10,6 +10,7 @@ from homeassistant.helpers.typing import ConfigType
 from .client import GatewayClient
 from .const import CONF_FINGERPRINT, DOMAIN, PLATFORMS
 from .coordinator import GatewayFeed, NissanEnergyConfigEntry
+from .handover import Handover
 from .issues import clear_all
 from .services import async_register_actions
 
@@ -35,6 +36,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: NissanEnergyConfigEntry)
     await feed.async_connect()
     entry.runtime_data = feed
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    entry.async_on_unload(Handover(hass, entry).async_start())
     entry.async_create_background_task(hass, feed.async_run(), name=f"{DOMAIN} stream of {entry.title}")
     return True
 

@@ -7,12 +7,16 @@ import probatio as vol
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
+    ConfigEntry,
     ConfigFlow,
     ConfigFlowResult,
+    OptionsFlowWithReload,
 )
 from homeassistant.const import CONF_HOST, CONF_PORT, CONF_TOKEN
+from homeassistant.core import callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.selector import EntitySelector, EntitySelectorConfig
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
 from .client import (
@@ -27,7 +31,7 @@ from .client import (
     Pairing,
     VersionTooOld,
 )
-from .const import CONF_FINGERPRINT, DOMAIN
+from .const import CONF_CALENDAR, CONF_FINGERPRINT, CONF_PRICES, CONF_SOLAR, DOMAIN
 
 CONF_CODE = "code"
 
@@ -35,6 +39,13 @@ ADDRESS_SCHEMA = vol.Schema(
     {vol.Required(CONF_HOST): cv.string, vol.Required(CONF_PORT, default=DEFAULT_PORT): cv.port}
 )
 CODE_SCHEMA = vol.Schema({vol.Required(CONF_CODE): cv.string})
+OPTIONS_SCHEMA = vol.Schema(
+    {
+        vol.Optional(CONF_PRICES): EntitySelector(EntitySelectorConfig(domain=["sensor", "event"])),
+        vol.Optional(CONF_SOLAR): EntitySelector(EntitySelectorConfig(domain="sensor", multiple=True)),
+        vol.Optional(CONF_CALENDAR): EntitySelector(EntitySelectorConfig(domain="calendar")),
+    }
+)
 
 PAIRING_ERRORS = {"wrong_code", "too_many_attempts", "pairing_closed"}
 
@@ -47,6 +58,13 @@ class NissanEnergyConfigFlow(ConfigFlow, domain=DOMAIN):
     _host: str
     _port: int
     _info: GatewayInfo
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> SourcesFlow:
+        """Ask what Home Assistant should tell the gateway."""
+        return SourcesFlow()
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -173,6 +191,17 @@ class NissanEnergyConfigFlow(ConfigFlow, domain=DOMAIN):
             data_schema=self.add_suggested_values_to_schema(ADDRESS_SCHEMA, suggested),
             errors=errors,
         )
+
+
+class SourcesFlow(OptionsFlowWithReload):
+    """Which entities know the prices, the sun and the journeys of the coming days."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the entities; a field left empty is none."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        schema = self.add_suggested_values_to_schema(OPTIONS_SCHEMA, self.config_entry.options)
+        return self.async_show_form(step_id="init", data_schema=schema)
 
 
 def _explain(error: GatewayClientError) -> dict[str, str]:

@@ -40,7 +40,14 @@ from .client import (
     SiteView,
 )
 from .const import DOMAIN
-from .issues import clear_connection_issues, raise_connection_issue, show_drill, show_equipment, show_faults
+from .issues import (
+    clear_connection_issues,
+    raise_connection_issue,
+    show_drill,
+    show_equipment,
+    show_faults,
+    show_shortfalls,
+)
 from .pace import LiveData, due
 
 LOGGER = logging.getLogger(__name__)
@@ -217,6 +224,8 @@ class GatewayFeed:
             show_equipment(self._hass, self._entry, view.equipment, names)
         if before is None or before.control.drill != view.control.drill:
             show_drill(self._hass, self._entry, view.control.drill, names)
+        if before is None or before.plan != view.plan:
+            show_shortfalls(self._hass, self._entry, view.plan, names)
         self.site.async_publish(SiteData.of(view))
         live = LiveData(view.devices, view.decisions, view.vehicles, view.control, view.urgencies)
         if returned or before is None or due(self.live.data, live, now - self._live_shown_at):

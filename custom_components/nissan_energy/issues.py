@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
 
-from .client import Drill, Equipment, Fault, FingerprintMismatch, VersionTooOld
+from .client import Drill, Equipment, Fault, FingerprintMismatch, Plan, VersionTooOld
 from .const import DOMAIN
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ OWNERS_FAULTS = frozenset(
 )
 """Faults with a remedy in the owner's hands; the rest heals by itself and is shown by the fault sensors alone."""
 
+LEAST_LACK_PCT = 2.0
+"""A car that lacks less when it leaves is as good as ready."""
 DRILL_PROBLEMS = ("short", "car_stays")
 
 
@@ -109,6 +112,35 @@ def show_drill(
 
 
 @callback
+def show_shortfalls(
+    hass: HomeAssistant, entry: NissanEnergyConfigEntry, plan: Plan | None, names: Mapping[str, str]
+) -> None:
+    """Raise one issue for each car that will leave with less than it should, and take back the others."""
+    prefix = f"{entry.entry_id}_departure_short_"
+    lacking = {
+        s.device: s
+        for s in reversed(plan.shortfalls if plan else ())
+        if s.code == "departure" and s.soc_pct is not None and s.target_soc_pct is not None
+        if s.target_soc_pct - s.soc_pct >= LEAST_LACK_PCT
+    }
+    shown = {
+        i.removeprefix(prefix) for d, i in ir.async_get(hass).issues if d == DOMAIN and i.startswith(prefix)
+    }
+    for device in shown - lacking.keys():
+        ir.async_delete_issue(hass, DOMAIN, f"{prefix}{device}")
+    for device, lack in lacking.items():
+        told = {
+            "gateway": entry.title,
+            "device": names.get(device, device),
+            "time": f"{dt_util.as_local(lack.at):%H:%M}",
+            "soc": f"{lack.soc_pct:.0f}",
+            "target": f"{lack.target_soc_pct:.0f}",
+            "minutes": f"{lack.minutes:.0f}",
+        }
+        _raise(hass, entry, f"departure_short_{device}", "departure_short", told)
+
+
+@callback
 def _show(
     hass: HomeAssistant,
     entry: NissanEnergyConfigEntry,
@@ -136,6 +168,7 @@ def clear_all(hass: HomeAssistant, entry: NissanEnergyConfigEntry) -> None:
     show_faults(hass, entry, (), {})
     show_equipment(hass, entry, {}, {})
     show_drill(hass, entry, None, {})
+    show_shortfalls(hass, entry, None, {})
     clear_connection_issues(hass, entry)
 
 

@@ -36,6 +36,7 @@ from .entity import (
 from .equipment import EQUIPMENT, EquipmentSensor
 from .pace import Band, LiveData
 from .paced_sensor import PacedSensor, ReadingDescription, ReadingSensor
+from .plan import PLAN_SENSORS, PlannedGridSensor, PlanSensor
 from .reasons import NOTHING, REASONS, reason_state
 
 PARALLEL_UPDATES = 0
@@ -293,10 +294,11 @@ async def async_setup_entry(
 ) -> None:
     """Add the sensors of the site, and of each device as it appears."""
     async_add_entities(SiteSensor(entry.runtime_data, description) for description in SITE_SENSORS)
-    async_add_entities([HouseSensor(entry.runtime_data)])
+    async_add_entities([HouseSensor(entry.runtime_data), PlannedGridSensor(entry.runtime_data)])
     async_add_entities(ControlSensor(entry.runtime_data, description) for description in CONTROL_SENSORS)
     async_add_entities(MomentSensor(entry.runtime_data, description) for description in CONTROL_MOMENTS)
     follow_devices(entry, async_add_entities, ReadingSensor, (*READINGS, *OF_VEHICLE))
+    follow_devices(entry, async_add_entities, PlanSensor, PLAN_SENSORS)
     follow_devices(entry, async_add_entities, CarSensor, CAR_SENSORS)
     follow_devices(entry, async_add_entities, EquipmentSensor, EQUIPMENT)
 

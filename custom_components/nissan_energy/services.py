@@ -116,6 +116,18 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "made_at": plan.made_at.isoformat(),
         "expires_at": plan.expires_at.isoformat(),
         "because": plan.because,
+        "cost": plan.cost,
+        "shortfalls": [
+            {
+                "code": lack.code,
+                "device": lack.device or None,
+                "at": lack.at.isoformat(),
+                "energy": round(lack.energy_wh / 1000, 3),
+                "minutes": lack.minutes,
+                "charge": lack.soc_pct,
+            }
+            for lack in plan.shortfalls
+        ],
         "slots": [_slot(slot) for slot in plan.slots],
     }
 
@@ -127,7 +139,11 @@ def _slot(slot: PlanSlot) -> dict[str, Any]:
         "end": slot.ends_at.isoformat(),
         "grid_power": slot.grid_power_w,
         "devices": {
-            device: {"power": 0.0 - power_w, "reason": slot.reasons.get(device)}
+            device: {
+                "power": 0.0 - power_w,
+                "reason": slot.reasons.get(device),
+                "charge": slot.soc_pct.get(device),
+            }
             for device, power_w in slot.device_power_w.items()
         },
     }

@@ -18,6 +18,7 @@ from gateway.api.site import Drill, DrillProblem, EquipmentVerdict
 from gateway.devices import DRIVERS, driver_class
 from gateway.faults import FaultCode
 from gateway.model import (
+    PLAN_REASONS,
     BackupPhase,
     BackupStatus,
     ControlStatus,
@@ -251,9 +252,8 @@ def test_every_word_of_the_gateway_has_a_text_in_the_integration() -> None:
     assert len(codes) > 10
     codes |= {f"{group}_l{phase}" for group in ("fuse", "circuit") for phase in (1, 2, 3)}
     codes |= set(re.findall(r'Bound\([^"]*"(\w+)"', sources))
-    planner = (ROOT / "gateway/planning/cheapest_hours.py").read_text()
-    planned = set(re.findall(r'reasons\[.*, "(\w+)"', planner))
-    assert planned
+    planned = set(PLAN_REASONS)
+    assert texts["sensor"]["next_action"]["state_attributes"]["reason"]["state"].keys() == planned
     assert codes | planned | set(Rung) | set(RequestMode) - {RequestMode.PAUSE} <= reasons
     assert texts["sensor"]["charger_state"]["state"].keys() == set(EvseState)
     chargers = [driver_class(name, name) for name in DRIVERS if name.startswith("evse.")]

@@ -210,6 +210,8 @@ class FakeGateway:
         self.calls: list[tuple[Any, ...]] = []
         self.broken: Exception | None = None
         self.told_plan: dict[str, Any] | None = None
+        self.forecasts: dict[str, Any] = {}
+        self.forecast_error: Exception | None = None
         self.fingerprint = FINGERPRINT
         self.serial = SERIAL
         self.opened: list[tuple[Any, ...]] = []
@@ -266,6 +268,11 @@ class FakeGateway:
     async def plan(self) -> Plan | None:
         await self._answer("plan")
         return read(Plan, self.told_plan) if self.told_plan else None
+
+    async def put_forecast(self, kind: str, body: dict[str, Any]) -> None:
+        if self.forecast_error:
+            raise self.forecast_error
+        self.forecasts[kind] = copy.deepcopy(body)
 
     async def patch_owner(self, changes: dict[str, Any]) -> OwnerSettings:
         await self._answer("patch_owner", changes)

@@ -24,6 +24,7 @@ PLAN = {
             "grid_power_w": 500.0,
             "device_power_w": {"battery": 3000.0, "garage": 0.0},
             "reasons": {"battery": "cheap_hours"},
+            "soc_pct": {"battery": 60.0},
         }
     ],
 }
@@ -43,8 +44,8 @@ async def test_the_plan_is_returned_in_home_assistants_sign_with_the_prices(
     assert slot["start"] == "2026-11-25T10:00:00+00:00"
     assert slot["grid_power"] == 500.0
     assert slot["devices"] == {
-        "battery": {"power": -3000.0, "reason": "cheap_hours"},
-        "garage": {"power": 0.0, "reason": None},
+        "battery": {"power": -3000.0, "reason": "cheap_hours", "charge": 60.0},
+        "garage": {"power": 0.0, "reason": None, "charge": None},
     }
     assert [price["import_price"] for price in answer["prices"]] == [0.31, 0.12]
 

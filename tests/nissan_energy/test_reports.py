@@ -9,6 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.nissan_energy.diagnostics import async_get_config_entry_diagnostics
 from custom_components.nissan_energy.event import FAULT, GRID_EVENT
+from custom_components.nissan_energy.plan import CHARGE, DISCHARGE, NONE
 from custom_components.nissan_energy.reasons import REASONS
 from custom_components.nissan_energy.select import AUTO, REQUESTS
 from custom_components.nissan_energy.sensor import EVSE_STATES, STORAGE_STATES
@@ -39,6 +40,9 @@ def test_every_state_has_a_text() -> None:
         ("charger_state", EVSE_STATES),
     ):
         assert texts["sensor"][sensor]["state"].keys() == set(states)
+    action = texts["sensor"]["next_action"]
+    assert action["state"].keys() == {CHARGE, DISCHARGE, NONE}
+    assert action["state_attributes"]["reason"]["state"].keys() <= set(REASONS)
     mode = texts["select"]["charge_mode"]
     assert mode["state"].keys() == {AUTO, *REQUESTS}
     assert mode["state_attributes"]["reason"]["state"].keys() == set(REASONS)

@@ -76,6 +76,10 @@ class GatewayClient:
         plan = await self._call("GET", "plan")
         return read(Plan, plan) if plan else None
 
+    async def put_forecast(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Hand in prices, or a forecast of solar, load, carbon or trips, as the gateway's API names them."""
+        await self._call("PUT", "forecasts", kind, body=body)
+
     async def patch_owner(self, changes: Mapping[str, Any]) -> OwnerSettings:
         """Change some of the owner's settings, named as in OwnerSettings."""
         return read(OwnerSettings, await self._call("PATCH", "owner", body=changes))

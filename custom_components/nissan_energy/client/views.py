@@ -241,6 +241,21 @@ class PlanSlot:
     grid_power_w: float | None = None
     device_power_w: Mapping[str, float] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    soc_pct: Mapping[str, float] = field(default_factory=dict)
+    exchange: str = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What the plan cannot bring: of a departure the charge that the car will have, and the one that it should have."""
+
+    code: str
+    at: datetime
+    energy_wh: float = 0.0
+    minutes: float = 0.0
+    device: str = ""
+    soc_pct: float | None = None
+    target_soc_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +267,9 @@ class Plan:
     expires_at: datetime
     because: str
     slots: tuple[PlanSlot, ...]
+    made: str = ""
+    cost: float | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
