@@ -16,6 +16,7 @@ from gateway.planning.problem import Series
 from gateway.year.record import DAY, PAST_DAYS, Record
 
 COLUMNS = ("load_w", "pv_w", "spot_per_kwh", "import_per_kwh", "export_per_kwh", "carbon_g_per_kwh")
+WANTED = f"the columns are starts_at and any of {', '.join(COLUMNS)}"
 QUARTER = timedelta(minutes=15)
 HELD = timedelta(hours=1)
 """So long a value holds at most, where the next is missing."""
@@ -41,16 +42,18 @@ def read(paths: Iterable[Path]) -> Found:
     points: dict[str, dict[datetime, float]] = {}
     for path in (file for each in paths for file in _files(each)):
         for number, row in enumerate(_rows(path), start=2):
-            moment = _moment(row.get("starts_at"), f"{path.name}, row {number}")
+            if "starts_at" not in row:
+                raise Refused(f"{path.name}: no column starts_at; {WANTED}")
+            moment = _moment(row["starts_at"], f"{path.name}, row {number}")
             for name in COLUMNS:
                 if (value := _number(row.get(name), f"{path.name}, row {number}, {name}")) is not None:
                     points.setdefault(name, {})[moment] = value
     if not points:
-        raise Refused(f"no data: columns are starts_at and any of {', '.join(COLUMNS)}")
+        raise Refused(f"no data; {WANTED}")
     begin = min(min(series) for series in points.values())
     begin -= timedelta(seconds=begin.timestamp() % QUARTER.total_seconds())
-    end = max(max(series) for series in points.values()) + QUARTER
-    count = int((end - begin) / QUARTER)
+    end = max(_end(series) for series in points.values())
+    count = -int(-((end - begin) / QUARTER) // 1)
     return Found(begin, {name: _quarters(series, begin, count) for name, series in points.items()})
 
 
@@ -130,6 +133,12 @@ def _number(value: Any, where: str) -> float | None:
     except TypeError, ValueError:
         raise Malformed(f"{where}: {value!r} is no number") from None
     return number if isfinite(number) else None
+
+
+def _end(points: Mapping[datetime, float]) -> datetime:
+    """Return until when the last value holds: as long as the one before it."""
+    *_, before, last = (min(points) - QUARTER, *sorted(points))
+    return last + min(HELD, last - before)
 
 
 def _quarters(points: Mapping[datetime, float], begin: datetime, count: int) -> Series:
