@@ -1,7 +1,9 @@
 """What the car has said so far in one session, and what follows from it; pure."""
 
-from dataclasses import dataclass, replace
 from math import inf
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.devices.chademo.frames import (
     CarDischarge,
@@ -27,8 +29,7 @@ _NO_REFERENCE_YET = (0x00, 0xF0)
 _NO_LEVEL_YET = (0x00, 0xFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Car:
+class Car(Struct, frozen=True):
     """The newest frame of each id, None until it came. ``request_at`` is when the requested current last changed.
 
     ``reports_contactor``: 102.5.3 says something. 102 and 200 are believed until they are stale.

@@ -1,7 +1,8 @@
 """How much current the car is offered in 108.3, and how much the converter is told to drive; pure."""
 
-from dataclasses import replace
 from math import ceil
+
+from msgspec.structs import replace
 
 from gateway.devices.chademo.moment import Moment, Progress, State
 

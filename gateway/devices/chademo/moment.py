@@ -1,8 +1,11 @@
 """One instant of a charging session: what is remembered, what is seen, and what both say together; pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from math import inf
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import HARDLY_BEGUN, Cause, graver
@@ -80,8 +83,7 @@ class Charger:
         return self.max_discharge_a > 0
 
 
-@dataclass(frozen=True, slots=True)
-class PilotLines:
+class PilotLines(Struct, frozen=True):
     """Inputs of the connector. ``permitted`` is k: the car pulls the line."""
 
     permitted: bool = False
@@ -90,8 +92,7 @@ class PilotLines:
     emergency_stop: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What the converter measures at the car's side; current into the car is positive."""
 
     mode: Mode = Mode.OFF
@@ -101,8 +102,7 @@ class Output:
     fault_bits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """All that is seen at ``now``; None where nothing fresh is known. ``wanted_a`` is DC, into the car positive.
 
     ``lapsed`` tells why ``engage`` is off: not by anybody's wish, but because nobody renewed it. ``owner_asked``: the wish
@@ -123,8 +123,7 @@ class Inputs:
     aux_voltage_v: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """All that a session remembers between two instants; None where it has not happened yet.
 
     ``ceiling_a`` is what the car asked for, at ``ceiling_at``, when it was offered more. ``floored``: the battery is at its
@@ -186,8 +185,7 @@ def restarted(progress: Progress, now: float, cause: Cause, *, d2: bool) -> Prog
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """Progress and inputs together."""
 
     progress: Progress

@@ -1,6 +1,7 @@
 """AC power ↔ DC current: an estimate of the losses, and a slow trim that takes the rest; pure."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 EFFICIENCY = 0.955
 RATE_PER_S = 0.4
@@ -27,8 +28,7 @@ def ac_power_w(dc_power_w: float, trim_w: float = 0.0) -> float:
     return untrimmed_w / EFFICIENCY if untrimmed_w > 0 else untrimmed_w * EFFICIENCY
 
 
-@dataclass(frozen=True, slots=True)
-class Trim:
+class Trim(Struct, frozen=True):
     """DC power added so that the measured AC power meets the setpoint."""
 
     offset_w: float = 0.0

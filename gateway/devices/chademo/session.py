@@ -4,7 +4,9 @@ Facts: reference/can.md 3.7 (sequence), 3.8 (limits), 3.9 (causes), 3.10 (both d
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.devices.chademo import guards as on
 from gateway.devices.chademo import limits
@@ -32,8 +34,7 @@ INSPECTED_S = 10.0
 type Guard = Callable[[Moment], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """When ``guard`` holds go to ``then``; ``cause`` is noted unless an earlier one stands."""
 
     guard: Guard

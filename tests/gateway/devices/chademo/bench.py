@@ -1,6 +1,7 @@
 """A charger and a car on paper: virtual time, ideal wires, every misbehaviour a switch."""
 
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from random import Random
 
 from gateway.devices.chademo.car import Car

@@ -5,7 +5,7 @@ What a change of the sequence does shows as a difference of every_event.txt:
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,7 @@
 """A recorded V2H-capable session (log A of reference/can.md), its vehicle frames at their recorded times."""
 
 import csv
-from dataclasses import replace
+from copy import replace
 from itertools import groupby
 from pathlib import Path
 

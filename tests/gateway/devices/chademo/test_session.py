@@ -1,6 +1,6 @@
 """The charging sequence on virtual time: the way in and out, every limit of time, every cause, and no unsafe order ever."""
 
-from dataclasses import replace
+from copy import replace
 
 import pytest
 from hypothesis import given, settings

@@ -1,6 +1,6 @@
 """Each row of reference/can.md 3.9 and 3.8 that ends a session: what is seen, what is told to the car, in which order."""
 
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

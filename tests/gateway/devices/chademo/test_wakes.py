@@ -1,6 +1,6 @@
 """Waking a parked car: how often, for whom, and on how much 12 V (reference/needs.md 1, row 25, and 2.12)."""
 
-from dataclasses import replace
+from copy import replace
 
 import pytest
 
