@@ -37,6 +37,7 @@ OTHERS: dict[str, str] = {
     "starts": ".starts",
     "days": ".days",
     "closed_loop": ".closed_loop",
+    "value": ".value",
     "plan": ".plan",
     "forecasts": ".forecasts",
 }
