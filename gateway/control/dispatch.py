@@ -18,6 +18,7 @@ from gateway.control.dynamics import of as dynamics_of
 from gateway.control.exchange import towards
 from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct, speaking
 from gateway.control.minimums import fit_kept
+from gateway.control.relief import until_it_flows
 from gateway.control.separation import separated
 from gateway.control.site_limits import Fitted, GroupLimit, blind_limits, group_limits, peak_limit
 from gateway.control.target import SELF_CONSUMPTION, target
@@ -76,7 +77,8 @@ def dispatch(
         bids = separated(_site_target(bids, snapshot, balance, windows), snapshot, balance)
     wanted = {d: b.wish_w if b.wish_w is not None else 0.0 for d, b in bids.items()}
     admitted = {d: b.interval.clamp(wanted[d] if abs(wanted[d]) > LEAST_W else 0.0) for d, b in bids.items()}
-    fitted = fit_kept(admitted, {d: b.interval for d, b in bids.items()}, limits, snapshot)
+    intervals = {d: b.interval for d, b in bids.items()}
+    fitted = until_it_flows(fit_kept(admitted, intervals, limits, snapshot), intervals, snapshot)
     if fitted.unmet:
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     found |= backup.faults(snapshot)
