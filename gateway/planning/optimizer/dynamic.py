@@ -20,6 +20,7 @@ from gateway.planning.problem import Lack, Series
 MOVES = 20
 """Into how many energies the largest step is divided."""
 LEAST_LEVELS, MOST_LEVELS = 100, 400
+IMPOSSIBLE = 1e12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,7 @@ class Grid:
 def _change(pack: Pack, power_kw: Series, hours: Series) -> Series:
     """Return what AC power changes in the cell."""
     converter = pack.converter
-    into = (power_kw - converter.idle_w) * converter.charge_efficiency
+    into = np.maximum(power_kw - converter.idle_w, 0) * converter.charge_efficiency
     out = (power_kw - converter.idle_w) / converter.discharge_efficiency
     return np.where(power_kw > 0, into, np.where(power_kw < 0, out, 0.0)) * hours
 
@@ -182,4 +183,4 @@ def exchange_cost(facts: Facts, ours_kw: Series, dearer: Series) -> Series:
     promised = np.where(np.isnan(facts.obliged_kw)[:, None], net, facts.obliged_kw[:, None])
     cost += PENALTY[Lack.OBLIGATION] * np.abs(net - promised)
     beyond = (bought > most_bought[:, None] + 1e-6) | (sold > most_sold[:, None] + 1e-6)
-    return np.where(beyond & (np.abs(ours_kw) > 1e-9), np.inf, cost)
+    return np.where(beyond & (np.abs(ours_kw) > 1e-9), IMPOSSIBLE, cost)

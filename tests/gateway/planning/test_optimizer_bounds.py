@@ -16,6 +16,7 @@ from gateway.planning.problem import (
     Departure,
     GridSide,
     Horizon,
+    Made,
     Problem,
     ReserveBand,
     Store,
@@ -48,7 +49,9 @@ def stores(draw, steps, name):
         energy_wh=draw(number(-5_000, 80_000)),
         charge_max_w=draw(series(steps, 0, 11_000)),
         discharge_max_w=draw(series(steps, 0, 11_000)),
-        converter=Converter(*(draw(number(0, 1)) for _ in range(2)), *(draw(number(0, 2_000)) for _ in range(3))),
+        converter=Converter(
+            *(draw(number(0, 1)) for _ in range(2)), *(draw(number(0, 2_000)) for _ in range(3))
+        ),
         floor_wh=draw(number(0, 20_000)),
         ceiling_wh=draw(st.none() | number(0, 60_000)),
         reserve_wh=draw(st.none() | series(steps, 0, 20_000)),
@@ -59,7 +62,8 @@ def stores(draw, steps, name):
             for _ in range(draw(st.integers(0, 2)))
         ),
         trips=tuple(
-            Trip(draw(step), draw(number(0, 40_000)), draw(number(0, 1))) for _ in range(draw(st.integers(0, 2)))
+            Trip(draw(step), draw(number(0, 40_000)), draw(number(0, 1)))
+            for _ in range(draw(st.integers(0, 2)))
         ),
         end_wh=draw(number(0, 60_000)),
         end_shortfall_per_kwh=draw(number(0, 1)),
@@ -76,7 +80,9 @@ def problems(draw):
     power = series(steps, 0, 12_000)
     names = draw(st.lists(st.sampled_from(["battery", "leaf", "env200"]), max_size=3))
     return Problem(
-        horizon=Horizon(STARTS_AT, np.array([draw(st.sampled_from([0.25, 0.25, 0.5, 1.0, 0.0])) for _ in range(steps)])),
+        horizon=Horizon(
+            STARTS_AT, np.array([draw(st.sampled_from([0.25, 0.25, 0.5, 1.0, 0.0])) for _ in range(steps)])
+        ),
         grid=GridSide(
             draw(price),
             draw(price),
@@ -87,18 +93,31 @@ def problems(draw):
             draw(st.none() | series(steps, -5_000, 5_000)),
             draw(st.none() | series(steps, 0, 500)),
             draw(number(0, 0.2)),
-            draw(st.none() | st.builds(DemandCharge, number(0, 10), number(0, 9_000), st.integers(-1, 4), st.none() | st.integers(-1, 9))),
+            draw(
+                st.none()
+                | st.builds(
+                    DemandCharge,
+                    number(0, 10),
+                    number(0, 9_000),
+                    st.integers(-1, 4),
+                    st.none() | st.integers(-1, 9),
+                )
+            ),
             draw(st.lists(st.builds(Tier, number(0, 9_000), number(0, 0.2)), max_size=2).map(tuple)),
         ),
         load_w=Band(draw(power), draw(power), draw(power)),
         pv_w=Band(draw(power), draw(power), draw(power)),
         stores=tuple(draw(stores(steps, name)) for name in names),
         circuits=(
-            CircuitLimit("board", draw(power), draw(st.none() | power), draw(st.sampled_from(["", "garage"]))),
+            CircuitLimit(
+                "board", draw(power), draw(st.none() | power), draw(st.sampled_from(["", "garage"]))
+            ),
             CircuitLimit("garage", draw(power), None, draw(st.sampled_from(["", "board"]))),
         ),
         reserves=tuple(
-            ReserveBand(draw(power), draw(number(0, 1)), draw(st.sampled_from([(), ("leaf",), ("battery", "leaf")])))
+            ReserveBand(
+                draw(power), draw(number(0, 1)), draw(st.sampled_from([(), ("leaf",), ("battery", "leaf")]))
+            )
             for _ in range(draw(st.integers(0, 1)))
         ),
         pv_curtailable=draw(st.booleans()),
@@ -113,11 +132,12 @@ def clean(series, steps, missing):
     return np.where(np.isnan(given), missing, given)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(problems())
 def test_every_problem_has_a_plan_within_its_hard_bounds(problem):
     plan = solve(problem, within_s=2.0)
     steps = problem.horizon.steps
+    assert steps == 0 or plan.made is not Made.BY_RULE
     first = {}
     for store in problem.stores:
         first.setdefault(store.id, store)
@@ -140,4 +160,6 @@ def test_every_problem_has_a_plan_within_its_hard_bounds(problem):
     sun = np.maximum(sun, 0)
     assert np.allclose(plan.grid_w, load - sun + total + plan.curtailed_w, atol=1)
     limit = np.maximum(clean(problem.grid.import_max_w, steps, math.inf), 0)
-    assert (plan.grid_w <= np.maximum(limit, np.maximum(load - sun, 0)) + TOLERANCE_W).all() or (total <= TOLERANCE_W).all()
+    assert (plan.grid_w <= np.maximum(limit, np.maximum(load - sun, 0)) + TOLERANCE_W).all() or (
+        total <= TOLERANCE_W
+    ).all()
