@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from gateway.model import Trip
 from gateway.planning.driving import habits
-from gateway.planning.forecast import History, load, pv
+from gateway.planning.forecast import History, Issued, Score, load, pv, scored
 from gateway.planning.forecast.gaps import filled
 from gateway.planning.forecast.history import DAY, QUARTER_S, quarter_of
 from gateway.planning.problem import Band
@@ -27,8 +27,8 @@ DATA = Path(__file__).parents[2] / "../shared/data/energy"
 PAGE = Path("docs/planning_forecasts.md")
 LOADS = ("H0-A", "H0-B", "H0-C", "H0-G", "H0-L", "G0-A", "G3-A")
 SUNS = ("PV1", "PV5", "PV7")
-SPANS = {"1 h": (0, 4), "6 h": (4, 24), "24 h": (24, 96), "48 h": (96, 192)}
-"""Which quarters of a forecast count for which lead time."""
+MEAN_W = 500.0
+"""Of each series, which are recorded as shares of their peak."""
 TWO_DAYS = np.full(192, 0.25)
 YEAR_2016 = datetime(2016, 1, 1, tzinfo=UTC)
 PANDEMIC = datetime(2020, 3, 1)
@@ -42,7 +42,10 @@ type Row = dict[str, float]
 def options(group: Any) -> None:
     """Add what this bench can be told."""
     group.add_argument(
-        "--every", type=int, default=3, help="forecasts: days between two of them (default: 3)"
+        "--every",
+        type=int,
+        default=5,
+        help="forecasts: days between two of them, no multiple of 7 (default: 5)",
     )
 
 
@@ -55,7 +58,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         print(f"{name} …", file=sys.stderr)
         values = np.array(columns[name], np.float64)
         forecast: Forecast = _load if name in LOADS else _pv
-        figures[name] = power_errors(values / values.mean(), forecast, every)
+        scores = power_errors(values / values.mean() * MEAN_W, forecast, every)
+        figures[name] = {span: _row(of_span) for span, of_span in scores.items()}
     figures["prices"] = {str(year): price_errors(year, every) for year in (2019, 2023, 2024)}
     figures["carbon"] = {name: carbon_errors(name) for name in ("de", "nl")}
     figures["driving"] = driving_errors()
@@ -73,30 +77,22 @@ def _pv(history: History, at: datetime) -> Band:
     return pv(history, at, TWO_DAYS)
 
 
-def power_errors(w: np.ndarray, forecast: Forecast, every: int) -> dict[str, Row]:
-    """Return per lead time the errors, as shares of the mean power, of forecasts issued all round the clock from March on."""
-    rows: dict[str, list[np.ndarray]] = {}
+def power_errors(w: np.ndarray, forecast: Forecast, every: int) -> dict[str, dict[str, Score]]:
+    """Score forecasts issued all round the clock from March on, and persistence, per lead time."""
+    year = History(YEAR_2016, QUARTER_S, w)
+    scores: dict[str, dict[str, Score]] = {}
     for now in _issues(len(w), every):
-        band = forecast(
-            History(YEAR_2016, QUARTER_S, w[:now]), YEAR_2016 + timedelta(seconds=now * QUARTER_S)
-        )
-        truth = w[now : now + 192]
+        at = YEAR_2016 + timedelta(seconds=now * QUARTER_S)
         said = {
-            "yesterday": np.tile(w[now - DAY : now], 2),
-            "week": w[now - 7 * DAY : now - 5 * DAY],
-            "ours": band.p50,
+            "yesterday": Band.sure(np.tile(w[now - DAY : now], 2)),
+            "week": Band.sure(w[now - 7 * DAY : now - 5 * DAY]),
+            "ours": forecast(History(YEAR_2016, QUARTER_S, w[:now]), at),
         }
-        for name, series in said.items():
-            rows.setdefault(name, []).append(np.abs(series - truth))
-        rows.setdefault("bias", []).append(band.p50 - truth)
-        rows.setdefault("pinball", []).append(_pinball(band, truth))
-        inside = ((truth >= band.p10) & (truth <= band.p90)).astype(float)
-        rows.setdefault("inside", []).append(np.where(band.p90 > 0, inside, np.nan))
-    arrays = {name: np.array(found) for name, found in rows.items()}
-    return {
-        span: {name: round(float(np.nanmean(found[:, a:b])), 3) for name, found in arrays.items()}
-        for span, (a, b) in SPANS.items()
-    }
+        for name, band in said.items():
+            for lead_h, score in scored(Issued(at, TWO_DAYS, band), year).items():
+                rows = scores.setdefault(f"{lead_h:g} h", {})
+                rows[name] = rows.get(name, Score()).after(score, fades=np.inf)
+    return scores
 
 
 def _issues(quarters: int, every: int) -> Iterator[int]:
@@ -106,12 +102,13 @@ def _issues(quarters: int, every: int) -> Iterator[int]:
                 yield day * DAY + quarter
 
 
-def _pinball(band: Band, truth: np.ndarray) -> np.ndarray:
-    losses = [
-        np.maximum((1 - share) * (said - truth), share * (truth - said))
-        for share, said in ((0.1, band.p10), (0.5, band.p50), (0.9, band.p90))
-    ]
-    return np.mean(losses, axis=0)
+def _row(scores: dict[str, Score]) -> Row:
+    """Return the figures as shares of the mean power."""
+    ours = scores["ours"]
+    watts = {name: score.mae for name, score in scores.items()} | {"bias": ours.bias, "pinball": ours.pinball}
+    return {name: round(value / MEAN_W, 3) for name, value in watts.items()} | {
+        "inside": round(ours.coverage, 3)
+    }
 
 
 def price_errors(year: int, every: int) -> Row:

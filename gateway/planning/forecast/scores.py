@@ -1,5 +1,6 @@
 """Pure: how good the forecasts were, told by what came; running figures per lead time, recent weeks counting most."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from gateway.planning.forecast.history import QUARTER_S, History, past_of
 from gateway.planning.problem import Band, Series
 
-LEADS_H = (1.0, 6.0, 24.0)
+LEADS_H = (1.0, 6.0, 24.0, 48.0)
 FADES = 28.0 * 96.0
 """After so many scored values an old one counts a third."""
 
@@ -26,8 +27,9 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Running means over ``count`` values (fading): of |error|, of error (forecast above what came is positive), of what came,
-    of the pinball loss at P10, P50 and P90, and of how often it came between P10 and P90. All in W but ``coverage``.
+    """Running means over ``count`` values: of |error|, of error (a forecast above what came is positive), of what came, and of
+    the pinball loss at P10, P50 and P90, all in W. ``coverage`` is how often it came between P10 and P90, of the ``doubtful``
+    values whose band was open.
     """
 
     count: float = 0.0
@@ -35,6 +37,7 @@ class Score:
     bias: float = 0.0
     mean: float = 0.0
     pinball: float = 0.0
+    doubtful: float = 0.0
     coverage: float = 0.0
 
     @property
@@ -42,18 +45,22 @@ class Score:
         """Return the mean absolute error as a share of what came on average; None where nothing did."""
         return 100.0 * self.mae / self.mean if self.mean > 0 else None
 
-    def after(self, other: Score) -> Score:
+    def after(self, other: Score, fades: float = FADES) -> Score:
         """Return the running score with ``other`` newly come."""
-        old = self.count * np.exp(-other.count / FADES)
-        total = float(old + other.count)
-        if total <= 0.0:
-            return self
+        kept = math.exp(-other.count / fades)
+
+        def mean(name: str, weight: str) -> float:
+            old, new = kept * getattr(self, weight), getattr(other, weight)
+            return float(old * getattr(self, name) + new * getattr(other, name)) / ((old + new) or 1.0)
+
         return Score(
-            total,
-            *(
-                float((old * getattr(self, name) + other.count * getattr(other, name)) / total)
-                for name in ("mae", "bias", "mean", "pinball", "coverage")
-            ),
+            count=kept * self.count + other.count,
+            mae=mean("mae", "count"),
+            bias=mean("bias", "count"),
+            mean=mean("mean", "count"),
+            pinball=mean("pinball", "count"),
+            doubtful=kept * self.doubtful + other.doubtful,
+            coverage=mean("coverage", "doubtful"),
         )
 
 
@@ -70,14 +77,13 @@ class Scores:
 
 
 def scored(issued: Issued, came: History) -> Mapping[float, Score]:
-    """Judge a forecast per lead time: 1 h is its steps up to 1 h after it was issued, 6 h those from there up to 6 h, and so on.
+    """Judge a forecast per lead time: 1 h is its steps up to 1 h after it began, 6 h those from there up to 6 h, and so on.
 
-    Steps that were certain and came so, as a night's sun, say nothing and are left out.
+    A step whose band has no width, as a night's sun, says nothing of how good the bands are.
     """
     begins_h = np.concatenate(([0.0], np.cumsum(issued.hours)[:-1]))
     truth = _came(issued, came)
-    certain = (issued.band.p10 == issued.band.p90) & (truth == issued.band.p50)
-    known = ~np.isnan(truth) & ~certain
+    known = ~np.isnan(truth)
     found, begin = {}, 0.0
     for lead_h in LEADS_H:
         at = known & (begins_h >= begin) & (begins_h < lead_h)
@@ -108,13 +114,16 @@ def _score(band: Band, truth: Series, at: NDArray[np.bool_]) -> Score:
     real = truth[at]
     low, middle, high = band.p10[at], band.p50[at], band.p90[at]
     losses = [pinball(q, f, real) for q, f in ((0.1, low), (0.5, middle), (0.9, high))]
+    doubtful = high > low
+    inside = doubtful & (low <= real) & (real <= high)
     return Score(
         float(len(real)),
         float(np.abs(middle - real).mean()),
         float((middle - real).mean()),
         float(real.mean()),
         float(np.mean(losses)),
-        float(((low <= real) & (real <= high)).mean()),
+        float(doubtful.sum()),
+        float(inside.sum()) / max(1.0, float(doubtful.sum())),
     )
 
 

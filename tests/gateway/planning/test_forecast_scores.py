@@ -44,10 +44,11 @@ def test_steps_of_any_length_are_judged_by_their_mean():
     assert found[24.0].mae == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_certain_night_says_nothing():
-    night = Issued(BEGIN, DAY, Band.sure(np.zeros(96)))
-    assert scored(night, History(BEGIN, 900, np.zeros(96)))[1.0].count == 0
-    assert scored(night, History(BEGIN, 900, np.full(96, 50.0)))[1.0].mae == 50
+def test_a_night_says_nothing_of_how_good_the_bands_are():
+    evening = np.concatenate((np.ones(2), np.zeros(94)))
+    found = scored(Issued(BEGIN, DAY, Band(evening, 0 * evening, 2 * evening)), History(BEGIN, 900, evening))
+    assert (found[1.0].count, found[1.0].doubtful, found[1.0].coverage) == (4, 2, 1)
+    assert (found[6.0].count, found[6.0].doubtful, found[6.0].coverage) == (20, 0, 0)
 
 
 def test_running_figures_follow_what_is_new_and_forget_slowly():
