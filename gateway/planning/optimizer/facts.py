@@ -202,30 +202,13 @@ def _packs(stores: tuple[Store, ...], hours: Series) -> tuple[Pack, ...]:
 
 
 def _pack(store: Store, hours: Series) -> Pack:
-    steps, given = len(hours), store.converter
-    capacity = _number(store.capacity_wh, 0, 0, 1e9) / 1e3
-    converter = Converter(
-        _number(given.charge_efficiency, 1, 0.1, 1),
-        _number(given.discharge_efficiency, 1, 0.1, 1),
-        _number(given.idle_w, 0, 0, 1e6) / 1e3,
-        _number(given.charge_min_w, 0, 0, 1e6) / 1e3,
-        _number(given.discharge_min_w, 0, 0, 1e6) / 1e3,
-    )
-    # No power is beyond what fills or empties the whole pack in the step; nothing runs below its least.
-    fills = capacity / np.maximum(hours, 1e-3) * (hours > 0)
-    charge = np.minimum(
-        _limit(store.charge_max_w, steps, 0.0), fills / converter.charge_efficiency + converter.idle_w
-    )
-    drains = np.maximum(fills * converter.discharge_efficiency - converter.idle_w, 0)
-    discharge = np.minimum(_limit(store.discharge_max_w, steps, 0.0), drains)
-    charge[(charge < converter.charge_min_w) | (charge <= converter.idle_w)] = 0.0
-    discharge[(discharge < converter.discharge_min_w) | (fills <= 0)] = 0.0
-    charge[fills <= 0] = 0.0
+    steps, capacity = len(hours), _number(store.capacity_wh, 0, 0, 1e9) / 1e3
+    converter = _converter(store.converter)
+    charge, discharge = _powers(store, converter, capacity, hours)
 
     def energy(wh: float, missing: float = 0.0) -> float:
         return _number(wh / 1e3, missing, 0.0, capacity)
 
-    ceiling = capacity if store.ceiling_wh is None else energy(store.ceiling_wh, capacity)
     return Pack(
         id=store.id,
         capacity_kwh=capacity,
@@ -234,7 +217,7 @@ def _pack(store: Store, hours: Series) -> Pack:
         discharge_kw=discharge,
         converter=converter,
         floor_kwh=energy(store.floor_wh),
-        ceiling_kwh=ceiling,
+        ceiling_kwh=capacity if store.ceiling_wh is None else energy(store.ceiling_wh, capacity),
         reserve_kwh=np.minimum(_series(store.reserve_wh, steps, 0.0, 0.0, 1e12) / 1e3, capacity),
         taper=_taper(store.taper, capacity, float(charge.max(initial=0.0))),
         wear_per_kwh=_number(store.wear.per_kwh, 0, 0, DEAREST),
@@ -243,16 +226,7 @@ def _pack(store: Store, hours: Series) -> Pack:
             for soc, given in store.wear.resting
             if (price := _number(given, 0, 0, DEAREST)) > 0
         ),
-        departures=tuple(
-            Departure(
-                min(d.step, steps),
-                _number(d.energy_wh / 1e3, 0, 0, 1e9),
-                _number(d.relief_per_kwh, 0, 0, DEAREST),
-                _number(d.probability, 1, 0, 1),
-            )
-            for d in store.departures
-            if 0 <= d.step <= steps
-        ),
+        departures=_departures(store, steps),
         trips=tuple(
             Trip(t.step, _number(t.energy_wh / 1e3, 0, 0, 1e9), _number(t.relief_per_kwh, 0, 0, DEAREST))
             for t in store.trips
@@ -263,6 +237,42 @@ def _pack(store: Store, hours: Series) -> Pack:
         worth_per_kwh=_number(store.worth_per_kwh, 0, -DEAREST, DEAREST),
         is_car=store.is_car,
         circuit=store.circuit,
+    )
+
+
+def _converter(given: Converter) -> Converter:
+    return Converter(
+        _number(given.charge_efficiency, 1, 0.1, 1),
+        _number(given.discharge_efficiency, 1, 0.1, 1),
+        _number(given.idle_w, 0, 0, 1e6) / 1e3,
+        _number(given.charge_min_w, 0, 0, 1e6) / 1e3,
+        _number(given.discharge_min_w, 0, 0, 1e6) / 1e3,
+    )
+
+
+def _powers(store: Store, converter: Converter, capacity: float, hours: Series) -> tuple[Series, Series]:
+    """Return the limits: none beyond what fills or empties the pack in the step, and 0 where they are below the least power."""
+    fills = capacity / np.maximum(hours, 1e-3) * (hours > 0)
+    drains = np.maximum(fills * converter.discharge_efficiency - converter.idle_w, 0)
+    charge = np.minimum(
+        _limit(store.charge_max_w, len(hours), 0.0), fills / converter.charge_efficiency + converter.idle_w
+    )
+    discharge = np.minimum(_limit(store.discharge_max_w, len(hours), 0.0), drains)
+    charge[(charge < converter.charge_min_w) | (charge <= converter.idle_w) | (fills <= 0)] = 0.0
+    discharge[(discharge < converter.discharge_min_w) | (fills <= 0)] = 0.0
+    return charge, discharge
+
+
+def _departures(store: Store, steps: int) -> tuple[Departure, ...]:
+    return tuple(
+        Departure(
+            d.step,
+            _number(d.energy_wh / 1e3, 0, 0, 1e9),
+            _number(d.relief_per_kwh, 0, 0, DEAREST),
+            _number(d.probability, 1, 0, 1),
+        )
+        for d in store.departures
+        if 0 <= d.step <= steps
     )
 
 
