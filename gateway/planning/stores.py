@@ -10,6 +10,7 @@ from gateway.model import (
     DeviceId,
     EvseState,
     Interval,
+    Need,
     StorageState,
     WindowKind,
 )
@@ -84,55 +85,73 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
     told = sample.vehicle
     soc_pct = (fused.soc_pct if fused else None) or (told.soc_pct if told else None)
     capacity_wh = (fused.capacity_wh if fused else None) or (told.capacity_wh if told else None)
-    need = next((n for n in question.wishes.needs if n.device == device), None)
     if soc_pct is None:
-        return _blind(question, horizon, device) if need else None
+        return _blind(question, horizon, device) if _need(question, device) else None
     capacity_wh = capacity_wh or TYPICAL_CAR_WH
     energy_wh = soc_pct / 100 * capacity_wh
     settings, plan = question.wishes.owner.of(device), question.site.planning
     target_wh = settings.target_soc_pct / 100 * capacity_wh
     floor_pct = max(settings.floor_soc_pct, (told.min_discharge_soc_pct if told else None) or 0.0)
-    needed = (need, min(capacity_wh, energy_wh + need.energy_wh * CHARGE_EFFICIENCY)) if need else None
-    known = journeys(
-        capacity_wh,
-        settings,
-        needed,
-        [t for t in question.trips if t.device == device],
-        habit(question.driven, device),
-        (horizon.starts_at, horizon.at(horizon.steps)),
-        ZoneInfo(question.site.time_zone),
-    )
-    learned = _learned(question, horizon, device, capacity_wh, floor_pct / 100 * capacity_wh)
-    away = together(known, learned, target_wh)
+    floor_wh = floor_pct / 100 * capacity_wh
+    away = _away(question, horizon, device, capacity_wh, energy_wh, floor_wh)
     likely = tuple(j for j in away if j.probability >= LIKELY)
     can = _reach(info.rated, sample.charge_max_w, sample.discharge_max_w)
     compatible = told is None or told.discharge_compatible or bool(fused and fused.discharge_compatible)
-    gives = settings.discharge_allowed and compatible
-    present = _present(horizon, likely)
+    gives_w = -can.min_w if settings.discharge_allowed and compatible else 0.0
+    present, price = _present(horizon, likely), plan.public_charging_per_kwh
     return Store(
         device,
         capacity_wh,
         energy_wh,
         charge_max_w=can.max_w * present,
-        discharge_max_w=(-can.min_w if gives else 0.0) * present * _free(question, horizon),
-        converter=Converter(
-            CAR.charge_efficiency, CAR.discharge_efficiency, charge_min_w=min(info.min_charge_w, can.max_w)
-        ),
-        floor_wh=floor_pct / 100 * capacity_wh,
+        discharge_max_w=gives_w * present * _free(question, horizon),
+        converter=replace(CAR, charge_min_w=min(info.min_charge_w, can.max_w)),
+        floor_wh=floor_wh,
         ceiling_wh=max([target_wh, energy_wh, *(j.target_wh for j in away)]),
         reserve_wh=_storm(question, horizon, target_wh),
         wear=Wear(plan.car_wear_per_kwh),
-        departures=tuple(_departure(horizon, j, plan.public_charging_per_kwh) for j in away),
-        trips=tuple(
-            Trip(step, j.energy_wh, plan.public_charging_per_kwh)
-            for j in likely
-            if j.energy_wh > 0 and (step := _back(horizon, j)) < horizon.steps
-        ),
+        departures=tuple(_departure(horizon, j, price) for j in away),
+        trips=_trips(horizon, likely, price),
         end_wh=0.0 if likely else target_wh,
-        end_shortfall_per_kwh=0.0 if likely else plan.public_charging_per_kwh,
+        end_shortfall_per_kwh=0.0 if likely else price,
         worth_per_kwh=_worth(mean_price, CAR),
         is_car=True,
         circuit=circuit_of(question, device),
+    )
+
+
+def _need(question: Question, device: DeviceId) -> Need | None:
+    return next((n for n in question.wishes.needs if n.device == device), None)
+
+
+def _away(
+    question: Question,
+    horizon: Horizon,
+    device: DeviceId,
+    capacity_wh: float,
+    energy_wh: float,
+    floor_wh: float,
+) -> tuple[Journey, ...]:
+    """Return when the car is to leave: told, wished by the owner, or learned from its past."""
+    settings, need = question.wishes.owner.of(device), _need(question, device)
+    known = journeys(
+        capacity_wh,
+        settings,
+        (need, min(capacity_wh, energy_wh + need.energy_wh * CHARGE_EFFICIENCY)) if need else None,
+        [t for t in question.trips if t.device == device],
+        habit(question.driven, device),
+        (horizon.starts_at, horizon.at(horizon.steps)),
+        ZoneInfo(question.site.time_zone),
+    )
+    learned = _learned(question, horizon, device, capacity_wh, floor_wh)
+    return together(known, learned, settings.target_soc_pct / 100 * capacity_wh)
+
+
+def _trips(horizon: Horizon, likely: tuple[Journey, ...], price: float) -> tuple[Trip, ...]:
+    """Return what the journeys take out of the pack, at the step in which the car is back."""
+    steps = ((j, _back(horizon, j)) for j in likely)
+    return tuple(
+        Trip(step, j.energy_wh, price) for j, step in steps if j.energy_wh > 0 and step < horizon.steps
     )
 
 
@@ -152,11 +171,13 @@ def _learned(
 
 def _blind(question: Question, horizon: Horizon, device: DeviceId) -> Store | None:
     """A car that tells nothing, of which only its need is known: an empty pack of just that size."""
-    need = next(n for n in question.wishes.needs if n.device == device)
+    need = _need(question, device)
     sample, info = question.snapshot.evses[device], question.snapshot.devices[device]
     urgency = question.snapshot.control.urgencies.get(device)
+    if sample is None or need is None:
+        return None
     lacking_wh = (urgency.need_wh if urgency else need.energy_wh) * CHARGE_EFFICIENCY
-    if sample is None or lacking_wh <= 0:
+    if lacking_wh <= 0:
         return None
     can = _reach(info.rated, sample.charge_max_w, 0.0)
     away = Journey(need.departs_at, horizon.at(horizon.steps), lacking_wh)
