@@ -146,7 +146,7 @@ def coordinate(
 ) -> Coordination:
     """Return prices whose bound is within ``gap`` of a mix of the answers to them, or the best of ``rounds``.
 
-    ``left_s`` tells how much time there is: half of it at most is used.
+    ``left_s`` tells how much time there is: three quarters of it at most are used.
     """
     time_s = left_s()
     order = np.concatenate(groups)
@@ -162,7 +162,7 @@ def coordinate(
         answers.append(net.astype(np.float32))
         mixture.add(np.add.reduceat(net[order], begins), np.add.reduceat(answer.own_cost[order], begins))
         mixed = mixture.mix()
-        if mixed is None or left_s() < time_s / 2:
+        if mixed is None or left_s() < time_s / 4:
             break
         if mixture.cost - bound <= gap * abs(mixture.cost):
             if not mixture.boxed:
