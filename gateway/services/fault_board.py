@@ -27,10 +27,6 @@ class FaultBoard:
         if self._active.pop(code, None) is not None:
             self.changed()
 
-    def raised(self, code: FaultCode) -> bool:
-        """Tell whether a fault is raised."""
-        return code in self._active
-
     def active(self) -> tuple[ActiveFault, ...]:
         """Return what is raised."""
         return tuple(self._active.values())

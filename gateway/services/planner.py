@@ -123,7 +123,7 @@ class Planner:
         self._seen: Seen | None = None
         self._began: Mapping[DeviceId, float] = {}
         self._surprised: int = 0
-        self._failed = False
+        self._failed = self._gap = False
         self._scores = ForecastScores()
         self.plan: Plan | None = None
         self.expected = Expected()
@@ -210,12 +210,15 @@ class Planner:
         self._faults.fault(FaultCode.PLAN_STALE, problem)
 
     def _tell_gaps(self, plan: Plan | None) -> None:
-        if plan is not None and "price_unknown" in plan.notes and self._prices.wanted:
-            if not self._faults.raised(FaultCode.PLAN_STALE):
-                LOGGER.warning("no price is known for this hour")
-            self._faults.fault(
-                FaultCode.PLAN_STALE, "no price is known for this hour; a constant one is assumed"
-            )
+        """Where prices are expected, tell that none is known for now, until one is."""
+        gap = plan is not None and "price_unknown" in plan.notes and self._prices.wanted
+        if gap and not self._gap:
+            LOGGER.warning("no price is known for this hour")
+        elif self._gap and not gap:
+            LOGGER.info("a price is known again")
+        self._gap = gap
+        if gap:
+            self._faults.fault(FaultCode.PLAN_STALE, "no price is known for this hour; it is guessed")
         else:
             self._faults.clear(FaultCode.PLAN_STALE)
 

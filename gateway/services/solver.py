@@ -14,7 +14,7 @@ from gateway.planning.question import Answer, Question
 
 LOGGER = logging.getLogger(__name__)
 
-START_S = 20.0
+START_S = 45.0
 """A busy machine may need so long to start it; what the solving takes comes on top."""
 IDLE_S = 60.0
 MAX_ANSWER_BYTES = 64 << 20
