@@ -36,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from gateway import supervisor
 
     config = load(arguments.site)
-    asyncio.run(supervisor.run(arguments.site, supervisor.lock_path(config)))
+    asyncio.run(supervisor.run(arguments.site, config.lock_path))
     return 0
 
 
@@ -121,7 +121,6 @@ def _evse(arguments: argparse.Namespace) -> int:
 
 def _record(arguments: argparse.Namespace) -> int:
     from gateway.devices.recording.record import Order, record
-    from gateway.supervisor import lock_path
 
     def progress(line: str) -> None:
         if sys.stdout.isatty():
@@ -131,7 +130,7 @@ def _record(arguments: argparse.Namespace) -> int:
     order = Order(
         arguments.site,
         config.state_dir,
-        lock_path(config),
+        config.lock_path,
         arguments.out,
         arguments.max_mib,
         arguments.seconds,

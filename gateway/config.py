@@ -225,6 +225,11 @@ class SiteConfig:
         """Absolute folder of everything the gateway keeps."""
         return self.path.parent.resolve() / self.site.state_dir
 
+    @property
+    def lock_path(self) -> Path:
+        """The file that the one fast path of a site locks, and touches while its loop ticks."""
+        return self.state_dir / "fastpath.lock"
+
 
 def load(path: Path) -> SiteConfig:
     """Read and check the whole of site.toml. Raises ConfigError with one line per first thing wrong."""

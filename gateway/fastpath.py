@@ -39,7 +39,6 @@ from gateway.model import (
 )
 from gateway.nonvolatile import Nonvolatile
 from gateway.state import SiteState
-from gateway.supervisor import lock_path
 
 LOGGER = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ class FastPath:
         self._clock = Clock()
         self._state = SiteState((d.info for d in devices.values()), self._clock)
         self._lateness_s: list[float] = []
-        self._heartbeat = lock_path(config)
+        self._heartbeat = config.lock_path
         self._nonvolatile = Nonvolatile(config.state_dir, self._clock)
         self._loop = Loop(
             self._state,
@@ -292,7 +291,7 @@ async def sole_master(config: SiteConfig, patience_s: float | None = None) -> As
     longest_s = HANDOVER_S if patience_s is None else patience_s
     try:
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = lock_path(config).open("w")
+        file = config.lock_path.open("w")
     except OSError as error:
         raise ConfigError(
             f"site.state_dir: {config.state_dir} cannot be written ({error.strerror})"

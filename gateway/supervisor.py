@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.config import SiteConfig
 from gateway.faults import ConfigError
 
 LOGGER = logging.getLogger(__name__)
@@ -46,11 +45,6 @@ class Child:
     def command(self) -> tuple[str, ...]:
         """Return the command line."""
         return sys.executable, "-m", "gateway", self.name, str(self.site)
-
-
-def lock_path(config: SiteConfig) -> Path:
-    """Return the file that the one fast path of a site locks, and touches while its loop ticks."""
-    return config.state_dir / "fastpath.lock"
 
 
 def pause_s(failures: int) -> float:
