@@ -96,9 +96,8 @@ def _sessions(cars: int, seed: int) -> list[tuple[int, int, float, float, float]
     for pick in chance.choice(len(recorded), cars, replace=cars > len(recorded)):
         arrives, leaves, taken = recorded[pick]
         taken *= chance.uniform(0.9, 1.0)
-        capacity = 1000.0 * chance.choice(
-            [c for c in CAPACITIES_KWH if 800 * c > taken] or CAPACITIES_KWH[-1:]
-        )
+        large = [c for c in CAPACITIES_KWH if 800 * c > taken] or CAPACITIES_KWH[-1:]
+        capacity = 1000.0 * float(chance.choice(large))
         chosen.append((arrives, leaves, min(taken, 0.8 * capacity), capacity, chance.uniform(0, 1)))
     return chosen
 
