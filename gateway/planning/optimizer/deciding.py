@@ -1,11 +1,11 @@
 """Decides what the linear programme left open: where it charges and discharges at once, and what runs below its least power."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.planning.optimizer.dynamic import best_course
+from gateway.planning.optimizer.dynamic import Extra, best_course
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.site import Decisions, Layout
 from gateway.planning.optimizer.store import FREE
@@ -13,9 +13,21 @@ from gateway.planning.problem import Series
 
 LEAST_KW = 1e-5
 MOST_COURSES = 12
-"""Of more stores than this each is rounded; one by one they would take too long."""
+"""More stores than this are rounded only; one by one they would take too long."""
 SWEEPS = 2
 """So often each of several stores answers the others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quest:
+    """How courses are sought: beside which extra costs, on how fine a grid of energies.
+
+    ``alone``: the first store answers as if it were the only one, the next knows that one alone, and so on.
+    """
+
+    extra: Extra
+    fineness: float
+    alone: bool
 
 
 def at_once(facts: Facts, layout: Layout, values: Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -31,20 +43,20 @@ def open_questions(facts: Facts, layout: Layout, values: Series) -> bool:
     return bool(stores.any() or grid.any() or any(pack.runs_or_not for pack in facts.packs))
 
 
-def decide(
-    facts: Facts, layout: Layout, values: Series, dearer_import: Series, fineness: float, *, alone: bool
-) -> Decisions:
-    """Return the modes of each store's best course, one store after the other, the others as ``values`` have them.
+def decide(facts: Facts, layout: Layout, values: Series, quest: Quest | None) -> Decisions | None:
+    """Return the modes that ``values`` come nearest to, or with a ``quest`` those of each store's best course.
 
-    ``alone``: the first to answer does so as if it were the only one, the next knows that one alone, and so on.
+    One store after the other answers the rest; None where there are too many for that.
     """
     powers, decisions = layout.our_kw(values), Decisions.none(facts)
     stores, _ = at_once(facts, layout, values)
     affected = [n for n, pack in enumerate(facts.packs) if pack.runs_or_not or stores[n].any()]
-    if len(affected) <= MOST_COURSES:
-        powers[affected] *= not alone
+    if quest:
+        if len(affected) > MOST_COURSES:
+            return None
+        powers[affected] *= not quest.alone
         for number in affected if len(affected) == 1 else affected * SWEEPS:
-            powers[number] = best_course(facts, number, powers, dearer_import, fineness)
+            powers[number] = best_course(facts, number, powers, quest.extra, quest.fineness)
     for number in affected:
         way = np.sign(np.where(np.abs(powers[number]) > LEAST_KW, powers[number], 0)).astype(np.int8)
         idle = 0 if facts.packs[number].runs_or_not else FREE

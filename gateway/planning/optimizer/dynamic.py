@@ -74,16 +74,20 @@ def _power(pack: Pack, change_kwh: Series, hours: Series) -> Series:
     return np.where(rate > 0, charging, np.where(rate < 0, giving, 0.0))
 
 
-def best_course(
-    facts: Facts, number: int, powers_kw: Series, dearer_import: Series, fineness: float = 1.0
-) -> Series:
-    """Return the AC power in kW of store ``number``, the others' being ``powers_kw`` (stores × steps).
+@dataclass(frozen=True, slots=True, eq=False)
+class Extra:
+    """What import costs beyond its price: ``per_kwh`` by the tiers that are reached, and ``peak_per_kw`` above ``peak_kw``."""
 
-    ``dearer_import`` is what a kWh of import costs beyond its price: tiers, and its part in the month's peak.
-    """
+    per_kwh: Series
+    peak_kw: float
+    peak_per_kw: float
+
+
+def best_course(facts: Facts, number: int, powers_kw: Series, extra: Extra, fineness: float) -> Series:
+    """Return the AC power in kW of store ``number``, the others' being ``powers_kw`` (stores × steps)."""
     pack, others = facts.packs[number], powers_kw.sum(0) - powers_kw[number]
     grid = Grid.of(pack, facts.hours, facts.pv_kw - facts.load_kw - others, fineness)
-    step_cost = _step_costs(facts, number, grid, powers_kw, dearer_import)
+    step_cost = _step_costs(facts, number, grid, powers_kw, extra)
     held = cost_at(wants_of(facts, pack), facts, pack, grid.energies)
     choice = _backward(facts, pack, grid, step_cost, held)
     due = _dues(facts, pack)
@@ -144,11 +148,13 @@ def _taper_cost(pack: Pack, grid: Grid, step: int, choices: slice) -> Series:
     return np.where((power > 0) & (power > most + 1e-9), np.inf, 0.0)
 
 
-def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, dearer: Series) -> Series:
+def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, extra: Extra) -> Series:
     """Return what each step costs at each choice; what may not be chosen costs infinity."""
     pack, power, hours = facts.packs[number], grid.power_kw, facts.hours[:, None]
     others = powers_kw.sum(0) - powers_kw[number]
-    cost = exchange_cost(facts, others[:, None] + power, dearer) * hours
+    cost = exchange_cost(facts, others[:, None] + power, extra.per_kwh) * hours
+    net = (facts.load_kw - facts.pv_kw + others)[:, None] + power
+    cost += extra.peak_per_kw * np.maximum(net - extra.peak_kw, 0)
     cost += SOONER * np.abs(power) * hours
     cost += pack.wear_per_kwh * np.maximum(-grid.change_kwh, 0)
     charge, discharge, limits = pack.charge_kw[:, None], pack.discharge_kw[:, None], pack.converter

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gateway.planning.optimizer.deciding import decide, open_questions, repair
+from gateway.planning.optimizer.deciding import Quest, decide, open_questions, repair
+from gateway.planning.optimizer.dynamic import Extra
 from gateway.planning.optimizer.facts import Facts, facts_of
 from gateway.planning.optimizer.program import Index, Matrix
 from gateway.planning.optimizer.reading import LEAST_KWH, gives_way, paid, schedule_of
@@ -13,12 +14,14 @@ from gateway.planning.optimizer.reasons import codes_of
 from gateway.planning.optimizer.rule_plan import rule_plan
 from gateway.planning.optimizer.site import Decisions, Layout, lay_out
 from gateway.planning.optimizer.solver import Answer, Engine
-from gateway.planning.problem import Lack, Made, Problem, Schedule, Series
+from gateway.planning.problem import Lack, Made, Problem, Schedule
 
 LOGGER = logging.getLogger(__name__)
 
 TRIES = ((1.0, False), (0.8, True))
-"""How fine the grid of energies is on which decisions are sought, and whether one begins alone; the best of them counts."""
+"""How fine the grid of energies is on which courses are sought, and whether stores begin alone; the best answer counts."""
+EXACT = 1e-4
+"""An answer that is no more than this share above what nothing undercuts is good enough."""
 REPAIRS = 8
 DUE, GIVES_WAY = frozenset({Lack.DEPARTURE}), frozenset({Lack.RESERVE, Lack.FLOOR, Lack.BAND})
 NEXT_TO_NOTHING = 1e-4
@@ -97,14 +100,17 @@ class Solver:
         return Solved(layout, matrix, decisions, answer) if answer else None
 
     def _decided(self, facts: Facts, first: Solved) -> Solved | None:
-        """Return the best answer that can be done."""
-        dearer = _dearer_import(facts, first)
-        found: list[Solved] = []
-        for fineness, alone in TRIES:
-            decisions = decide(facts, first.layout, first.answer.values, dearer, fineness, alone=alone)
-            if solved := self._repaired(facts, decisions):
-                found.append(solved)
-        return min(found, key=lambda s: s.objective, default=None)
+        """Return the best answer that can be done: by rounding, or by what each store would best do."""
+        extra, values = _extra_cost(facts, first), first.answer.values
+        best: Solved | None = None
+        for quest in (None, *(Quest(extra, fineness, alone) for fineness, alone in TRIES)):
+            decisions = decide(facts, first.layout, values, quest)
+            solved = self._repaired(facts, decisions) if decisions else None
+            if solved and (best is None or solved.objective < best.objective):
+                best = solved
+            if best and best.objective - first.objective <= EXACT * abs(first.objective):
+                break
+        return best
 
     def _in_order(self, solved: Solved) -> Solved:
         """Let reserves, floors and bands give way where a departure falls short of what it could have had.
@@ -144,12 +150,13 @@ class Solver:
         return None
 
 
-def _dearer_import(facts: Facts, solved: Solved) -> Series:
-    """Return by how much the peak and the tiers make a kWh of import dearer, by their rows' duals."""
-    extra, hours = np.zeros(facts.steps), np.maximum(facts.hours, 1e-9)
-    for rows, columns, shares in solved.layout.shared:
-        np.add.at(extra, columns, -solved.answer.duals[rows] * shares)
-    return np.where(facts.hours > 0, extra / hours, 0.0)
+def _extra_cost(facts: Facts, solved: Solved) -> Extra:
+    """Return what import costs beyond its price, as the answer has it: the tiers by their duals, the peak as it is."""
+    per_kwh, layout = np.zeros(facts.steps), solved.layout
+    for row in layout.tiers:
+        per_kwh -= solved.answer.duals[row]
+    peak_kw = float(solved.answer.values[layout.peak].min(initial=np.inf))
+    return Extra(per_kwh, peak_kw, facts.peak_per_kw if len(layout.peak) else 0.0)
 
 
 def solve(problem: Problem, *, within_s: float = 5.0, warm: object | None = None) -> Schedule:

@@ -12,9 +12,6 @@ from gateway.planning.optimizer.soft import DOUBT, PENALTY, Slack
 from gateway.planning.optimizer.store import FREE, StoreColumns, add_store
 from gateway.planning.problem import Lack, Series
 
-type Shared = tuple[Index, Index, Series]
-"""Rows that make import dearer than its price, the peak's and the tiers'; the steps in them, and with which weight."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
@@ -41,7 +38,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where everything stands; ``unpriced`` columns steer without being paid for; ``shared`` rows make import dearer."""
+    """Where everything stands; ``unpriced`` columns steer without being paid for; ``peak`` is empty or a column, ``tiers`` are rows."""
 
     bought: Index
     sold: Index
@@ -50,9 +47,9 @@ class Layout:
     stores: tuple[StoreColumns, ...]
     slacks: tuple[Slack, ...]
     unpriced: Index
-    shared: tuple[Shared, ...]
     reserves: tuple[Reserve, ...]
     peak: Index
+    tiers: Index
 
     def our_kw(self, values: Series) -> Series:
         """Return the power into each store (stores × steps)."""
@@ -77,15 +74,14 @@ def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
     every = np.arange(len(dumped), dtype=np.int32)
     balance = program.rows(steps, net, net, (bought, 1.0), (sold, -1.0), (curtailed, -1.0, every), *taken)
     _add_circuits(program, facts, stores)
-    peak, peaks = _add_peak(program, facts, bought)
-    shared = (*peaks, *_add_tiers(program, facts, bought))
+    peak, tiers = _add_peak(program, facts, bought), _add_tiers(program, facts, bought)
     if not facts.battery_may_charge_car:
         _add_no_battery_to_car(program, facts, stores, sold)
     doubt = _add_room_for_doubt(program, facts, bought)
     kept, reserves = add_reserves(program, facts, stores, bought)
     slacks = (*_limits(program, facts, bought, sold), *kept)
     return program, Layout(
-        bought, sold, curtailed, balance, stores, slacks, doubt, shared, tuple(reserves), peak
+        bought, sold, curtailed, balance, stores, slacks, doubt, tuple(reserves), peak, tiers
     )
 
 
@@ -107,30 +103,29 @@ def _add_circuits(program: Program, facts: Facts, stores: tuple[StoreColumns, ..
         program.rows(facts.steps, circuit.least_kw, circuit.most_kw, *terms)
 
 
-def _add_peak(program: Program, facts: Facts, bought: Index) -> tuple[Index, list[Shared]]:
+def _add_peak(program: Program, facts: Facts, bought: Index) -> Index:
     """Add the month's highest mean import, of whole metered intervals."""
     spans, hours = facts.peak_of, facts.hours
     if facts.peak_per_kw <= 0 or not spans:
-        return np.zeros(0, np.int32), []
+        return np.zeros(0, np.int32)
     peak = program.columns(1, facts.peak_so_far_kw, np.inf, facts.peak_per_kw)
     within = np.concatenate([np.full(b - a, i, np.int32) for i, (a, b) in enumerate(spans)])
     share = np.concatenate([hours[a:b] / max(hours[a:b].sum(), 1e-9) for a, b in spans])
     every, steps = np.arange(len(spans), dtype=np.int32), np.arange(len(within), dtype=np.int32)
     mean = (bought[steps], share, within)
-    rows = program.rows(len(spans), -np.inf, 0, mean, (np.repeat(peak, len(spans)), -1.0, every))
-    return peak, [(rows[within], steps, share)]
+    program.rows(len(spans), -np.inf, 0, mean, (np.repeat(peak, len(spans)), -1.0, every))
+    return peak
 
 
-def _add_tiers(program: Program, facts: Facts, bought: Index) -> list[Shared]:
-    """Add what import costs more above each tier."""
-    every, first = np.arange(facts.steps, dtype=np.int32), np.zeros(facts.steps, np.int32)
-    shared = []
-    for above, extra in facts.tiers:
-        if extra > 0:
-            dearer = program.columns(1, 0, np.inf, extra)
-            row = program.rows(1, -np.inf, above, (bought, facts.hours, first), (dearer, -1.0))
-            shared.append((np.repeat(row, facts.steps), every, facts.hours))
-    return shared
+def _add_tiers(program: Program, facts: Facts, bought: Index) -> Index:
+    """Add what import costs more above each tier; return their rows."""
+    tiers = [(above, extra) for above, extra in facts.tiers if extra > 0]
+    above, extra = np.array(tiers, np.float64).reshape(-1, 2).T
+    dearer = program.columns(len(tiers), 0, np.inf, extra)
+    in_all, row = np.tile(bought, len(tiers)), np.repeat(np.arange(len(tiers)), facts.steps).astype(np.int32)
+    return program.rows(
+        len(tiers), -np.inf, above, (in_all, np.tile(facts.hours, len(tiers)), row), (dearer, -1.0)
+    )
 
 
 def _add_no_battery_to_car(
