@@ -29,6 +29,7 @@ PAST = timedelta(days=35)
 """Prices of so long ago still make the guess of those to come."""
 DOUBT = 0.3
 """How far the day may be off a forecast that comes without quantiles."""
+QUARTER_S = 900
 PEAK_PER_KW = 5.0
 """What a site with a target for its peak, but no tariff for it, is taken to pay above it, per kW."""
 
@@ -92,7 +93,18 @@ def _load(question: Question, horizon: Horizon, notes: list[str]) -> Band:
     if past is None or not np.isfinite(past.load_w).any():
         notes.append("no_history")
     own = forecast.load(_history(past, horizon, "load_w"), horizon.starts_at, horizon.hours, zone)
-    return own if told is None else _over(told, own)
+    return _seen(own if told is None else _over(told, own), past, horizon)
+
+
+def _seen(band: Band, past: Past | None, horizon: Horizon) -> Band:
+    """Return the forecast, whose first step is what the quarter under way has shown so far, where it was watched."""
+    if past is None:
+        return band
+    quarter = int((horizon.starts_at - past.starts_at).total_seconds() // QUARTER_S)
+    if quarter != len(past.load_w) - 1 or not np.isfinite(past.load_w[-1]):
+        return band
+    now_w = np.concatenate(([max(0.0, past.load_w[-1])], np.full(horizon.steps - 1, np.nan)))
+    return _over(Band.sure(now_w), band)
 
 
 def _sun(question: Question, horizon: Horizon) -> Band:

@@ -181,6 +181,13 @@ def test_a_silent_meter_and_an_empty_history_are_said():
     assert {"no_meter", "no_history"} <= set(situation(asked(meter=None)).notes)
 
 
+def test_what_the_quarter_under_way_has_shown_holds_for_its_rest():
+    past = Past(NOW.replace(hour=15, minute=45), (400.0, 2600.0), ())
+    assert problem(past=past).load_w.p50[0] == 2600.0
+    assert problem(past=past).load_w.p50[8] < 2000.0
+    assert problem(past=Past(past.starts_at, (400.0,), ())).load_w.p50[0] < 2000.0
+
+
 def test_a_sun_that_is_told_is_believed_and_doubted_within_reason():
     noon = DAY + timedelta(days=1, hours=12)
     posed = problem(solar=(ToldSlot(noon, noon + HOUR, 4000.0, 1500.0, 5000.0),))
