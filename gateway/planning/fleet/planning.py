@@ -29,6 +29,8 @@ SAMPLE, LARGE_SAMPLE, GROUPS, ROUNDS = 60, 150, 80, 40
 BLOCK = 80
 NEAR, NEAR_ENOUGH = 5e-4, 7e-4
 """The gaps at which price coordination, and then the repairs, end."""
+PROVED = 1e-3
+"""The gap up to which a schedule is called the optimum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,15 +48,21 @@ def solve_fleet(problem: Problem, *, within_s: float = 10.0) -> Schedule:
     if len(problem.stores) <= FEW:
         return solve(problem, within_s=within_s)
     try:
-        facts = facts_of(problem)
-        found = _Fleet(facts, began + within_s).plan() if facts.steps and _plain(facts) else None
+        schedule = _planned(facts_of(problem), began, within_s)
     except Exception:  # the optimizer's plan, or its rule, is better than none
         LOGGER.exception("The fleet's planning failed")
-        found = None
+        schedule = None
+    return schedule or solve(problem, within_s=within_s)
+
+
+def _planned(facts: Facts, began: float, within_s: float) -> Schedule | None:
+    if not facts.steps or not _plain(facts):
+        return None
+    found = _Fleet(facts, began + within_s).plan()
     if found is None:
-        return solve(problem, within_s=within_s)
+        return None
     course, bound = found
-    made = Made.OPTIMAL if bound is not None and course.gap(bound) <= 1e-3 else Made.IN_TIME
+    made = Made.OPTIMAL if bound is not None and course.gap(bound) <= PROVED else Made.IN_TIME
     return schedule_of(facts, course, made, bound, perf_counter() - began)
 
 
@@ -116,7 +124,11 @@ class _Fleet:
         found: Coordination = coordinate(
             self.site, Asker(self.cars), groups, start, ROUNDS, NEAR, lambda: self.left_s
         )
-        return Draft(whole_answers(found).astype(np.float64), found.per_kwh, found.bound)
+        return Draft(
+            whole_answers(found).astype(np.float64),
+            found.per_kwh,
+            found.bound if np.isfinite(found.bound) else None,
+        )
 
     def _first_prices(self, order: Places) -> Duals:
         """Return the prices of a sample of the fleet on a site as much smaller."""

@@ -168,11 +168,18 @@ def coordinate(
             if not mixture.boxed:
                 break
             mixture.widen(best.per_kwh)
-        asked = Duals(
-            STAY * best.per_kwh + (1 - STAY) * mixed.per_kwh,
-            STAY * best.site_cost + (1 - STAY) * mixed.site_cost,
-        )
+        asked = _between(best, mixed)
     return Coordination(best.per_kwh, bound, tuple(answers), mixture.weights, groups)
+
+
+def _between(best: Duals, mixed: Duals) -> Duals:
+    """Return prices between the two; a mean of duals costs the site at least the mean of what they cost it."""
+    if not np.isfinite(best.site_cost):
+        return mixed
+    return Duals(
+        STAY * best.per_kwh + (1 - STAY) * mixed.per_kwh,
+        STAY * best.site_cost + (1 - STAY) * mixed.site_cost,
+    )
 
 
 def whole_answers(found: Coordination) -> Powers:

@@ -24,7 +24,6 @@ MOST_COMPARED = 200
 def options(group: argparse._ArgumentGroup) -> None:
     """Add what the bench can be told."""
     group.add_argument("--large", action="store_true", help="plan 1000 and 10,000 cars as well")
-    group.add_argument("--peers", action="store_true", help="let EMHASS plan the homes as well (from PyPI)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -32,17 +31,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found = homes.planned(sorted((ENERGY / "problems").glob("home_*.json")), arguments.runs)
     fleets = [_fleet(cars, arguments.runs) for cars in (*SIZES, *(LARGE if arguments.large else ()))]
     figures = _figures(found, fleets)
-    peers = _peers(found) if arguments.peers else {}
     if arguments.docs:
-        body = document(found, fleets, peers, arguments)
-        put_section(Path("docs/performance.md"), "## Plans", body)
-    return {"plan": figures | {"homes": found, "fleets": fleets} | ({"peers": peers} if peers else {})}
-
-
-def _peers(found: list[dict[str, Any]]) -> dict[str, Any]:
-    from . import emhass
-
-    return emhass.planned([ENERGY / "problems" / home["file"] for home in found])
+        put_section(Path("docs/performance.md"), "## Plans", document(found, fleets, arguments))
+    return {"plan": figures | {"homes": found, "fleets": fleets}}
 
 
 def _fleet(cars: int, runs: int) -> dict[str, Any]:
@@ -84,12 +75,10 @@ def _figures(found: list[dict[str, Any]], fleets: list[dict[str, Any]]) -> dict[
 def document(
     found: list[dict[str, Any]],
     fleets: list[dict[str, Any]],
-    peers: dict[str, Any],
     arguments: argparse.Namespace,
 ) -> str:
     """Return the section of docs/performance.md."""
-    told = "".join(f" --{name}" for name in ("large", "peers") if getattr(arguments, name))
-    theirs = f" EMHASS {peers['version']} |" if peers else ""
+    told = " --large" if arguments.large else ""
     lines = [
         (
             f"Measured {datetime.now(UTC):%Y-%m-%d} with `scripts/bench plan{told} --runs {arguments.runs}`, each time the best of "
@@ -97,15 +86,13 @@ def document(
             "*least* is the optimum of a programme of the bench's own (binaries where needed)."
         ),
         "",
-        f"| home, 48 h | step, min | least | ours | gap, % | build and solve, ms |{theirs}",
-        f"|---|---|---|---|---|---|{'---|' if peers else ''}",
+        "| home, 48 h | step, min | least | ours | gap, % | build and solve, ms |",
+        "|---|---|---|---|---|---|",
     ]
-    for home in found:
-        row = (
-            f"| {home['file'][5:15]} | {home['minutes']} | {home['least']:.4f} | {home['cost']:.4f} | {home['gap_pct']:.4f} | "
-            f"{1000 * home['solve_s']:.1f} |"
-        )
-        lines.append(f"{row} {peers['costs'][home['file']]:.4f} |" if peers else row)
+    lines += [
+        f"| {h['file'][5:15]} | {h['minutes']} | {h['least']:.4f} | {h['cost']:.4f} | {h['gap_pct']:.4f} | {1000 * h['solve_s']:.1f} |"
+        for h in found
+    ]
     lines += [
         "",
         "| cars, 24 h at 15 min | cost | bound | gap, % | dumb charging | solve, s | of the processor, s | peak memory, MiB | kWh short |",
@@ -124,4 +111,5 @@ NOTES = """\
   runs; the time is from the problem to the schedule.
 - Fleets: recorded sessions (ACN-Data) at 7.4 kW with 6 kW back into a recorded office (SimBench), Dutch day-ahead prices, a demand
   charge, wear at 0.02 per kWh, no charger between 0 and 1.4 kW. `bound`: what no schedule undercuts, even without that least power.
+- `of the processor`: the time that the machine itself gave; on a busy one `solve` is longer.
 - Each fleet is planned in a process of its own; its memory is that of the whole process, Python and data included."""

@@ -9,7 +9,7 @@ GAP = 1e-6
 ROUNDS = 40
 
 
-def least_cost(case: Case, *, exact: bool, within_s: float = 120.0) -> float:
+def least_cost(case: Case, *, exact: bool, within_s: float = 30.0) -> float:
     """Return what no schedule undercuts.
 
     ``exact`` forbids to charge and discharge, or to buy and sell, at once: by binaries, in the steps where a solution without them did.

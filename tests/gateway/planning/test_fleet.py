@@ -175,3 +175,34 @@ def test_few_stores_are_the_optimizer_s():
 def test_nothing_to_plan_is_no_failure():
     nothing = replace(site(12), horizon=Horizon(MORNING, np.zeros(0)))
     assert solve_fleet(nothing, within_s=10).made is Made.BY_RULE
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(st.floats(-0.5, 0.9), min_size=STEPS, max_size=STEPS),
+    st.sampled_from([0.0, 5e3, np.nan, 1e9]),
+    st.integers(0, STEPS),
+)
+def test_no_prices_limits_or_impossible_departures_break_it(prices, limit_w, leaves):
+    problem = site(10, seed=7)
+    prices = np.array(prices)
+    problem = replace(
+        problem,
+        grid=replace(
+            problem.grid,
+            import_per_kwh=prices,
+            export_per_kwh=prices[::-1],
+            import_max_w=np.full(STEPS, limit_w),
+        ),
+        stores=tuple(
+            replace(s, departures=(Departure(leaves, 2 * s.capacity_wh, 3.0),)) if n % 3 else s
+            for n, s in enumerate(problem.stores)
+        ),
+    )
+    schedule = solve_fleet(problem, within_s=20)
+    for store in problem.stores:
+        power = schedule.power_w[store.id]
+        assert (power <= store.charge_max_w + 1).all()
+        assert (power >= -store.discharge_max_w - 1).all()
+        assert schedule.energy_wh[store.id].max() <= store.capacity_wh + 1
+        assert schedule.energy_wh[store.id].min() >= -1
