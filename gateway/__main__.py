@@ -68,15 +68,8 @@ async def _while_supervised(work: Awaitable[None]) -> None:
 
 
 def _house(arguments: argparse.Namespace) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "gateway.simulator",
-        "--run-dir",
-        str(arguments.run_dir),
-        *arguments.options,
-    ]
-    os.execv(sys.executable, command)  # noqa: S606  # a fixed list, no shell
+    house = [sys.executable, "-m", "gateway.simulator", "--run-dir", str(arguments.run_dir)]
+    os.execv(sys.executable, [*house, *arguments.options])  # noqa: S606  # a fixed list, no shell
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -120,41 +113,21 @@ def _evse(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    from gateway.devices.recording.record import Order, record
+    from gateway.devices.recording import commands
 
     def progress(line: str) -> None:
         if sys.stdout.isatty():
             print(f"\r{line}\033[K", end="", flush=True)
 
-    config = load(arguments.site)
-    order = Order(
-        arguments.site,
-        config.state_dir,
-        config.lock_path,
-        arguments.out,
-        arguments.max_mib,
-        arguments.seconds,
-        arguments.with_serials,
-    )
-    files = asyncio.run(record(order, print, progress))
+    files = commands.record_site(arguments, print, progress)
     print("\nwritten:", *files, sep="\n  ")
     return 0
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from gateway.devices.recording import loaders
-    from gateway.devices.recording.replay import cast_of, replay
-    from gateway.devices.recording.story import retell
+    from gateway.devices.recording import commands
 
-    site = load(arguments.site).devices.values() if arguments.site else ()
-    recording = loaders.joined(loaders.load(file) for file in arguments.files)
-    if arguments.as_recorded:
-        print(recording, "", sep="\n")
-        retell(recording.events, print)
-        return 0
-    cast = cast_of(recording, {device.id: (device.driver, device.rest) for device in site})
-    print(recording, *(f"  {name}: {driver}" for name, (driver, _) in cast.devices.items()), "", sep="\n")
-    print(f"\n{replay(recording, cast, arguments.current_a, print)}")
+    commands.replay_files(arguments, print)
     return 0
 
 
