@@ -228,7 +228,7 @@ COMMANDS = (
         "plan",
         _plan,
         "solve a plan problem from a file, to see what would be done and why, and to compare",
-        "A home with a battery and a car, in the JSON format that docs/planning.md describes.",
+        "A home with a battery and a car, in the JSON format that docs/planning_optimizer.md describes.",
         site=False,
         logs=logging.ERROR,
         options=(

@@ -1,4 +1,4 @@
-"""Reads a plan problem from a JSON file: a home with a battery and a car, two days (docs/planning.md, "Compare")."""
+"""Reads a plan problem from a JSON file: a home with a battery and a car, two days (docs/planning_optimizer.md, "Compare")."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What gives way, and in which order: the prices at which a plan falls short (docs/planning.md, "What gives way first")."""
+"""What gives way, and in which order: the prices at which a plan falls short (docs/planning_optimizer.md)."""
 
 from dataclasses import dataclass
 
