@@ -113,11 +113,8 @@ def _lift_one(
             continue
         kw = sign * more
         cost = kw * hours[at] * (per_kwh[at] - per_kwh[places])
-        cost += (
-            crowd
-            * ((off[at] + kw) ** 2 - off[at] ** 2 + (off[places] - kw) ** 2 - off[places] ** 2)
-            * hours[at]
-        )
+        # (off + kw)² - off² here, (off - kw)² - off² there
+        cost += 2 * crowd * hours[at] * kw * (off[at] - off[places] + kw)
         pick = int(cost.argmin())
         if best is None or cost[pick] < best[0]:
             best = float(cost[pick]), more, int(places[pick])
