@@ -69,7 +69,7 @@ def study_of(
         energy_spread=0.25,
     )
     site = replace(
-        _site(config, car_wh),
+        site_of(config, car_wh),
         habit=habit if arguments.plug_in is None else plugged_in(habit, arguments.plug_in),
         car_wear=wear(worth.cell, car_wh, worth.car, worth.temperature_c),
         battery_wear=Wear(config.planning.battery_wear_per_kwh if config else 0.03),
@@ -98,7 +98,9 @@ def draw(folder: Path, runs: Mapping[Strategy, Run], record: Record, currency: s
 def _market(arguments: argparse.Namespace, config: SiteConfig | None) -> Record:
     zone = ZoneInfo(config.site.time_zone if config else "Europe/Amsterdam")
     if not arguments.data:
-        return synthetic.year(arguments.days, synthetic.Household(zone=zone.key), arguments.seed)
+        roof = config is None or any(d.rest.get("role") == "pv" for d in config.devices.values())
+        household = synthetic.Household(zone=zone.key, pv_kwp=5.0 if roof else 0.0)
+        return synthetic.year(arguments.days, household, arguments.seed)
     found = data.read(arguments.data)
     missing = {name: gaps for name, gaps in found.gaps().items() if gaps}
     if missing:
@@ -106,7 +108,7 @@ def _market(arguments: argparse.Namespace, config: SiteConfig | None) -> Record:
     return data.record_of(found, zone, arguments.days)
 
 
-def _site(config: SiteConfig | None, car_wh: float) -> Site:
+def site_of(config: SiteConfig | None, car_wh: float) -> Site:
     """Return the home with what site.toml says of it."""
     site = home(car_wh=car_wh)
     if config is None:

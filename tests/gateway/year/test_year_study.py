@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from gateway.__main__ import main
+from gateway.config import load
 from gateway.planning.ageing import Cell, wear
 from gateway.planning.problem import Wear
-from gateway.year import options, plots, report, synthetic
+from gateway.year import command, options, plots, report, synthetic
 from gateway.year.driving import Habit
 from gateway.year.loop import bill
 from gateway.year.outlook import Sight, outlook
@@ -19,6 +20,7 @@ from gateway.year.site import CAR, home
 from gateway.year.strategy import Strategy
 from gateway.year.study import Study, year
 from gateway.year.tariff import TARIFFS, under
+from gateway.year.what_if import variants
 
 HABIT = Habit(target_wh=24_000, caution=3, spread=1.0, energy_spread=0.2)
 
@@ -98,6 +100,31 @@ def test_pictures_and_files_show_every_strategy(study, runs):
     assert "unmanaged" in plots.months(runs, study.record, "EUR")
     assert report.as_csv(results).count("\n") == len(results) + 1
     assert len(json.loads(json.dumps(report.as_json(results)))) == len(results)
+
+
+def test_every_what_if_is_a_year_of_its_own(study):
+    market = synthetic.year(3, synthetic.Household(year=2025), seed=4)
+    found = {
+        v.name: year(v.study, Strategy.SMART, []).result for v in variants(study, market, TARIFFS["dynamic"])
+    }
+    assert len(found) == 11
+    assert found["no solar roof"].bill > found["as it is"].bill
+    assert (
+        found["plugged in 28 % of all hours"].plugged_pct < found["plugged in 75 % of all hours"].plugged_pct
+    )
+    assert all(r.departures_met_pct == 100.0 for r in found.values())
+
+
+def test_the_site_says_what_its_devices_can(tmp_path):
+    charger = '[devices.garage]\ndriver = "evse.quasar"\nmax_charge_w = 3600.0\nmax_discharge_w = 2000.0\n'
+    battery = '[devices.battery]\ndriver = "storage.sunspec"\ncapacity_wh = 4200.0\n'
+    table = "[site]\nname='x'\nserial='x'\ntime_zone='UTC'\n[grid]\nmain_fuse_a=25.0\n"
+    (tmp_path / "site.toml").write_text(table + charger + battery, encoding="utf-8")
+    site = command.site_of(load(tmp_path / "site.toml"), 36_000.0)
+    assert (site.car.charge_max_w, site.car.discharge_max_w) == (3600.0, 2000.0)
+    assert site.battery is not None
+    assert site.battery.capacity_wh == 4200.0
+    assert site.connection.import_max_w == pytest.approx(17_250.0)
 
 
 def test_the_command_line_knows_what_there_is():
