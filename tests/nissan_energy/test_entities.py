@@ -44,6 +44,7 @@ UNIQUE_IDS = {
         "backup_state",
         "battery_may_charge_car",
         "cheapest_start",
+        "planned_grid_power",
         "control",
         "control_error",
         "control_loop",
@@ -106,6 +107,8 @@ UNIQUE_IDS = {
         "wakes_today",
     },
 }
+
+OF_THE_PLAN = ("next_action", "next_action_start", "planned_power")
 
 MEASURED = {
     "sensor.grid_meter_power": ("300", "power", "measurement", "W"),
@@ -183,6 +186,7 @@ async def act(hass: HomeAssistant, domain: str, action: str, entity: str, **data
 async def test_unique_ids_stay_what_they_are(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     entities = er.async_entries_for_config_entry(er.async_get(hass), loaded.entry_id)
     expected = [f"{SERIAL}_{part}_{key}" for part, keys in UNIQUE_IDS.items() for key in keys]
+    expected += [f"{SERIAL}_{d}_{key}" for d in ("battery", "garage") for key in OF_THE_PLAN]
     twice = [f"{SERIAL}_site_fault", f"{SERIAL}_site_grid_event"]  # a binary sensor and an event
     assert sorted(e.unique_id for e in entities) == sorted(expected + twice)
     assert all(e.has_entity_name and e.translation_key for e in entities)
