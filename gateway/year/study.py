@@ -1,7 +1,6 @@
 """Several strategies through the same year, each in a process of its own, from forecasts that are made once."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import suppress
@@ -60,7 +59,7 @@ def simulate(study: Study, strategies: Iterable[Strategy], tell: Tell, jobs: int
     moments = range(0, study.record.steps, study.every) if any(s.planned for s in wanted) else range(0)
     days = study.record.steps / DAY
     context = multiprocessing.get_context("forkserver")
-    with context.Manager() as shared, ProcessPoolExecutor(jobs, context, _quiet) as workers:
+    with context.Manager() as shared, ProcessPoolExecutor(jobs, context) as workers:
         news = shared.Queue()
         total = days * (len(wanted) + (1 if moments else 0))
         chunks = [moments[at : at + 24 * 14] for at in range(0, len(moments), 24 * 14)]
@@ -70,11 +69,6 @@ def simulate(study: Study, strategies: Iterable[Strategy], tell: Tell, jobs: int
         runs = {s: workers.submit(_one, study, s, seen if s.planned else [], news) for s in wanted}
         _watch(list(runs.values()), news, tell, "the year", days if moments else 0.0, total)
         return {strategy: future.result() for strategy, future in runs.items()}
-
-
-def _quiet() -> None:
-    """Keep what the solver's library prints of itself out of the answer."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _watch(work: list[Future[Any]], news: Any, tell: Tell, what: str, done: float, total: float) -> None:
