@@ -9,18 +9,24 @@ from typing import BinaryIO
 
 import msgspec
 
+from gateway.planning.fleet import solve_fleet
 from gateway.planning.optimizer import Solver
 from gateway.planning.orders import plan_of
 from gateway.planning.question import Answer, Expected, Question
 from gateway.planning.situation import situation
 
 NICE = 10
+MANY = 8
+"""More stores than a home has: a fleet, planned by prices."""
 
 
 def answer_to(question: Question, solver: Solver | None = None) -> Answer:
     """Return the plan for what ``question`` tells."""
     known = situation(question)
-    schedule = (solver or Solver()).solve(known.problem, within_s=question.within_s)
+    if len(known.problem.stores) > MANY:
+        schedule = solve_fleet(known.problem, within_s=question.within_s)
+    else:
+        schedule = (solver or Solver()).solve(known.problem, within_s=question.within_s)
     plan = plan_of(known.problem, schedule, question.because, known.notes)
     load_w, pv_w = known.problem.load_w.p50, known.problem.pv_w.p50
     return Answer(

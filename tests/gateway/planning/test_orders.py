@@ -10,7 +10,7 @@ from gateway.planning.orders import VALID_FOR
 from gateway.planning.problem import Lack
 from gateway.planning.question import Answer
 from gateway.planning.worker import answer_to, serve
-from tests.gateway.planning.site_stories import BATTERY, CAR, NOW, asked
+from tests.gateway.planning.site_stories import BATTERY, CAR, NOW, OWNER, asked
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,28 @@ def test_questions_are_answered_one_after_the_other_until_the_pipe_ends():
         told = told[4 + size :]
     assert len(found) == 2
     assert len(found[0].expected.load_w) == len(found[0].plan.slots) == 192
+
+
+def test_a_car_park_is_planned_by_prices_that_its_cars_answer():
+    question = asked(battery=None)
+    seen = question.snapshot
+    bays = {f"bay_{n}": replace(seen.devices["garage"], id=f"bay_{n}") for n in range(12)}
+    seen = replace(
+        seen,
+        devices={"grid": seen.devices["grid"]} | bays,
+        storages={},
+        evses=dict.fromkeys(bays, CAR),
+    )
+    leaving = dict.fromkeys(bays, OWNER.of("garage"))
+    wishes = replace(question.wishes, owner=replace(OWNER, devices=leaving))
+    plan = answer_to(replace(question, snapshot=seen, wishes=wishes)).plan
+    charged_wh = {
+        bay: sum(
+            max(0.0, s.device_power_w.get(bay, 0.0)) * (s.ends_at - s.starts_at) / timedelta(hours=1)
+            for s in plan.slots
+            if s.ends_at <= NOW.replace(day=21, hour=7, minute=30)
+        )
+        for bay in bays
+    }
+    assert all(wh > 0.3 * 36_000 for wh in charged_wh.values())
+    assert not [s for s in plan.shortfalls if s.code == "departure"]
