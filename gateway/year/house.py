@@ -57,12 +57,14 @@ class Follow(StrEnum):
 class Order:
     """What is wanted of a slot: AC power per pack, the grid exchange, and which of them is held.
 
-    ``SIDE`` holds the powers as long as the site stays on the planned side of the meter, else an exchange of 0.
+    ``SIDE`` holds the powers as long as the site stays on the planned side of the meter, else an exchange of 0. Packs of
+    ``steady`` keep to their power, but for the connection's sake.
     """
 
     power_w: Mapping[str, float]
     grid_w: float = 0.0
     follow: Follow = Follow.POWER
+    steady: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def flow(
     power = {p.id: _clamp(order.power_w.get(p.id, 0.0), bounds[p.id]) for p in packs}
     grid_w = base_w + sum(power.values())
     wanted_w = _clamp(_wanted_w(order, grid_w), (-connection.export_max_w, connection.import_max_w))
-    grid_w = _share(packs, power, bounds, grid_w, wanted_w)
+    grid_w = _share([p for p in packs if p.id not in order.steady], power, bounds, grid_w, wanted_w)
     if grid_w > connection.import_max_w:
         grid_w = _share(packs[::-1], power, bounds, grid_w, connection.import_max_w)
     after = {p.id: energy_wh[p.id] + p.cell_w(power[p.id]) * hours for p in packs}

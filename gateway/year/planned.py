@@ -25,6 +25,8 @@ from gateway.year.outlook import Outlook
 from gateway.year.site import BATTERY, CAR, Site
 from gateway.year.strategy import Strategy
 
+SOON = 12
+"""So many quarters before its departure a car no longer makes up for forecasts that err."""
 WORTH_SHARE = 0.95
 """What is left at the end is worth so much of the mean price ahead: it saves buying, at the cheaper hours of another day."""
 
@@ -66,7 +68,12 @@ class Planner:
         now, edges, schedule = self._plan
         at = min(bisect.bisect_right(edges, step - now) - 1, len(edges) - 2)
         power_w = {str(name): float(series[at]) for name, series in schedule.power_w.items()}
-        return Order(power_w, float(schedule.grid_w[at]), self.follow)
+        return Order(power_w, float(schedule.grid_w[at]), self.follow, self._steady(step))
+
+    def _steady(self, step: int) -> frozenset[str]:
+        """A car that only charges follows nothing, nor does one that is about to leave: it keeps to its plan."""
+        leaves = next((leaves for leaves, _ in self.driving.expected(step, SOON) if leaves > 0), SOON)
+        return frozenset({CAR} if self.strategy is Strategy.V1G or leaves < SOON else ())
 
     def problem(self, now: int, seen: Outlook, energy_wh: Mapping[str, float]) -> Problem:
         """Return what is to be solved at quarter ``now``."""
@@ -82,7 +89,7 @@ class Planner:
                     site.battery.capacity_wh,
                     energy_wh[BATTERY],
                     site.battery.charge_max_w * full,
-                    self._given_w(site.battery.discharge_max_w * full, seen),
+                    site.battery.discharge_max_w * full,
                     as_planned(site.battery),
                     floor_wh=site.battery.floor_wh,
                     wear=site.battery_wear,
@@ -105,7 +112,7 @@ class Planner:
         )
 
     def _given_w(self, most_w: Series, seen: Outlook) -> Series:
-        """Return what a store may give: without export no more than the house is expected to draw."""
+        """Return what the car may give: without V2G no more than the house is expected to draw."""
         if self.strategy in (Strategy.V2G, Strategy.FCR):
             return most_w
         return np.minimum(most_w, np.maximum(seen.load_w.p50 - seen.pv_w.p50, 0.0))

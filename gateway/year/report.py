@@ -15,7 +15,7 @@ NAMES: Mapping[Strategy, str] = {
     Strategy.SMART: "B2 smart: cheapest hours, battery for the house",
     Strategy.V1G: "ours, V1G: car only charges",
     Strategy.V2H: "ours, V2H: car runs the house",
-    Strategy.V2G: "ours, V2G: car also sells",
+    Strategy.V2G: "ours, V2G: car sells too",
     Strategy.FCR: "ours, V2G and frequency reserve",
 }
 WORTH_TELLING = 5.0
