@@ -13,10 +13,13 @@ class  window            payload type            when several hold at once      
 4      ``STORM``         ALERT_POSSIBLE_OUTAGE,  any of them holds                                      yes
                          _FIRE, _FREEZING,
                          _TSUNAMI, _WIND
+5      ``PRICE``         PRICE                   as DISPATCH                                            yes
+5      ``EXPORT_PRICE``  EXPORT_PRICE            as DISPATCH                                            yes
 =====  ================  ======================  =====================================================  =================
 
 A call that loses resumes when the winner ends. Powers are kW unless the payload descriptor says W or MW; DISPATCH_SETPOINT is
-site power, import positive. An alert's value is a text for people; that it was sent is the order. A call with any value that cannot be executed is rejected as a whole, and hurts no other.
+site power, import positive. An alert's value is a text for people; that it was sent is the order. Prices are per
+kWh unless the descriptor says MWH; they are for the planner, and no window. A call with any value that cannot be executed is rejected as a whole, and hurts no other.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -29,7 +32,7 @@ from gateway.demand_response.openadr3.objects import Descriptor, Event, Payload,
 from gateway.demand_response.openadr3.schedule import Schedule, expand
 from gateway.demand_response.openadr3.times import FOREVER, NOW
 from gateway.faults import Malformed
-from gateway.model import EventStatus, GridEvent, GridWindow, WindowKind
+from gateway.model import EventStatus, GridEvent, GridWindow, PriceSlot, WindowKind
 
 HORIZON = timedelta(hours=48)
 REMEMBERED = timedelta(hours=24)
@@ -38,7 +41,9 @@ REMEMBERED = timedelta(hours=24)
 _SPANS_PER_KIND = 1024
 _FEWEST_SPANS_PER_CALL = 16
 _HIGHEST_W = 1e9
+_DEAREST = 1e4
 _WATTS = {"": 1e3, "KW": 1e3, "W": 1.0, "MW": 1e6}
+_PER_KWH = {"": 1.0, "KWH": 1.0, "MWH": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,10 @@ ORDERS = (
     Order(WindowKind.DISPATCH, "DISPATCH_SETPOINT", market=True, lowest=-_HIGHEST_W, highest=_HIGHEST_W),
     Order(WindowKind.SHED, "SIMPLE", market=True, lowest=0.0, highest=3.0),
     *(_alert(name) for name in ("POSSIBLE_OUTAGE", "FIRE", "FREEZING", "TSUNAMI", "WIND")),
+    Order(WindowKind.PRICE, "PRICE", market=True, lowest=-_DEAREST, highest=_DEAREST),
+    Order(WindowKind.EXPORT_PRICE, "EXPORT_PRICE", market=True, lowest=-_DEAREST, highest=_DEAREST),
 )
+PRICES = frozenset({WindowKind.PRICE, WindowKind.EXPORT_PRICE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +152,31 @@ def windows(readings: Collection[Reading], consent: Consent, utc: datetime) -> t
 
     Very many short intervals shorten the horizon, never the truth; later ones come into sight as time goes on.
     """
+    ordered = (order for order in ORDERS if order.kind not in PRICES)
+    return _held(readings, consent, utc, ordered)
+
+
+def prices(readings: Collection[Reading], consent: Consent, utc: datetime) -> tuple[PriceSlot, ...]:
+    """Return what is called as prices, now and in the next 48 h; export earns nothing where only import is priced."""
+    held = _held(readings, consent, utc, (order for order in ORDERS if order.kind in PRICES))
+    bought = [w for w in held if w.kind is WindowKind.PRICE]
+    sold = [w for w in held if w.kind is WindowKind.EXPORT_PRICE]
+    edges = sorted({edge for w in held for edge in (w.starts_at, w.ends_at)})
+    slots = []
+    for starts_at, ends_at in pairwise(edges):
+        price = next((w.value for w in bought if w.active(starts_at)), None)
+        if price is not None:
+            earned = next((w.value for w in sold if w.active(starts_at)), 0.0)
+            slots.append(PriceSlot(starts_at, ends_at, price, earned))
+    return tuple(slots)
+
+
+def _held(
+    readings: Collection[Reading], consent: Consent, utc: datetime, ordered: Iterable[Order]
+) -> tuple[GridWindow, ...]:
     until = utc.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1) + HORIZON
     found: list[GridWindow] = []
-    for kind, orders in groupby(ORDERS, lambda order: order.kind):
+    for kind, orders in groupby(ordered, lambda order: order.kind):
         bids: list[_Bid] = []
         for order in orders:
             bidding = [r for r in readings if order in r.orders and not r.over(utc)]
@@ -213,8 +243,9 @@ def _scale(order: Order, event: Event, call: Call) -> float:
         return 1.0
     kind = order.payload_type
     descriptor = event.descriptors.get(kind) or call.descriptors.get(kind) or Descriptor(kind)
-    if (scale := _WATTS.get(descriptor.units.upper())) is None:
-        raise Malformed(f"{kind}: unit {descriptor.units} is no power")
+    units, what = (_PER_KWH, "energy") if order.kind in PRICES else (_WATTS, "power")
+    if (scale := units.get(descriptor.units.upper())) is None:
+        raise Malformed(f"{kind}: unit {descriptor.units} is no {what}")
     return scale
 
 
@@ -228,6 +259,11 @@ def _check(event: Event, order: Order, scale: float) -> None:
 
 
 def _check_values(payload: Payload, order: Order, scale: float, where: str) -> None:
+    if order.kind in PRICES and payload.values:
+        for raw in payload.values:
+            if abs(number(raw, where) * scale) > order.highest:
+                raise Malformed(f"{where}: {raw} is out of range")
+        return
     if len(payload.values) != 1:
         raise Malformed(f"{where}: {len(payload.values)} values where one is expected")
     value = number(payload.values[0], where) * scale

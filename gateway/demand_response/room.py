@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.demand_response.arbiter import REMEMBERED, Call, Consent, Reading, events, read, windows
+from gateway.demand_response.arbiter import REMEMBERED, Call, Consent, Reading, events, prices, read, windows
 from gateway.demand_response.openadr3.objects import Program, parse_event, parse_program
 from gateway.demand_response.reports import (
     OPERATING_STATE,
@@ -24,7 +24,7 @@ from gateway.demand_response.reports import (
 from gateway.demand_response.store import Kind, Store, StoredObject, Unstorable, Utility
 from gateway.demand_response.vtn import BASE_PATH, Vtn
 from gateway.faults import ConfigError, Misuse
-from gateway.model import GridEvent, GridWindow
+from gateway.model import GridEvent, GridWindow, PriceSlot
 
 LOGGER = logging.getLogger(__name__)
 
@@ -106,6 +106,10 @@ class DemandResponse:
         """Return what holds at ``utc`` and in the 48 h after; ask again at least every few minutes."""
         return windows(self._readings.values(), self._consent, utc)
 
+    def prices(self, utc: datetime) -> tuple[PriceSlot, ...]:
+        """Return the prices that are called, now and in the next 48 h."""
+        return prices(self._readings.values(), self._consent, utc)
+
     def events(self, utc: datetime) -> tuple[GridEvent, ...]:
         """Return the calls that the owner sees, with their status at ``utc``."""
         return events(self._readings.values(), self._consent, utc)
@@ -156,7 +160,7 @@ class DemandResponse:
                     self._finished[call_id] = reading
         except Unstorable as error:
             LOGGER.error("reports cannot be stored: %s", error)
-        seen = (self.windows(utc), self.events(utc))
+        seen = (self.windows(utc), self.prices(utc), self.events(utc))
         if seen != self._seen:
             self._seen = seen
             self._changed()

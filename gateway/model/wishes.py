@@ -73,13 +73,15 @@ class WindowKind(StrEnum):
     SHED = "shed"
     DISPATCH = "dispatch"
     STORM = "storm"
+    PRICE = "price"
+    EXPORT_PRICE = "export_price"
 
 
 @dataclass(frozen=True, slots=True)
 class GridWindow:
     """One arbitrated order of the utility for one stretch of time.
 
-    ``value`` is W for limits (positive magnitude) and dispatch (site power, import positive), the level 0..3 for SHED, 1 for STORM.
+    ``value`` is W for limits (positive magnitude) and dispatch (site power, import positive), the level 0..3 for SHED, 1 for STORM, a kWh's price.
     """
 
     kind: WindowKind

@@ -23,7 +23,7 @@ from gateway.faults import Malformed, Unreachable
 from gateway.ledger import reserve_proof
 from gateway.ledger.journal import Journal
 from gateway.ledger.reserve_proof import ReserveProof
-from gateway.model import MeterRole, Snapshot, Wishes
+from gateway.model import MeterRole, PriceSlot, Snapshot, Wishes
 from gateway.services.drills import Drills
 from gateway.services.fault_board import FaultBoard
 from gateway.services.forecasts import Forecasts
@@ -57,10 +57,10 @@ class Services:
         self._clock = Clock()
         faults = FaultBoard(self._clock)
         self._forecasts = Forecasts(folder / "forecasts.json", self._clock)
-        self._prices = Prices(config.prices, self._forecasts.told.prices)
         self._journal = Journal(folder / "journal.sqlite", faults)
         self._proof = ReserveProof(folder / reserve_proof.FILE, faults)
         self._calls = self._demand_response(folder)
+        self._prices = Prices(config.prices, self._forecasts.told.prices, self._called_prices)
         store = OwnerStore(folder / "owner.json")
         self._site = ServicesSite(
             config, store, self._prices, self._forecasts, self._journal, self._calls, faults, self._clock
@@ -85,6 +85,9 @@ class Services:
             utc=self._clock,
         )
         self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
+
+    def _called_prices(self) -> tuple[PriceSlot, ...]:
+        return self._calls.prices(self._clock()) if self._calls else ()
 
     async def run(self) -> None:
         """Run until cancelled."""

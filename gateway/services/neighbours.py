@@ -11,6 +11,7 @@ from gateway.model import (
     GridEvent,
     GridWindow,
     HistoryPoint,
+    PriceSlot,
     Snapshot,
     Trip,
 )
@@ -33,6 +34,9 @@ class Calls(Protocol):
 
     def windows(self, utc: datetime) -> tuple[GridWindow, ...]:
         """Return the arbitrated windows of the next hours."""
+
+    def prices(self, utc: datetime) -> tuple[PriceSlot, ...]:
+        """Return the prices that utilities call."""
 
     def events(self, utc: datetime) -> tuple[GridEvent, ...]:
         """Return the calls as the owner sees them."""

@@ -1,6 +1,8 @@
-"""The price series of the site: read from its file, handed in by a client, or both."""
+"""The price series of the site: read from its file, called by a utility, handed in by a client; the later over the earlier."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.config import PricesTable
@@ -14,25 +16,34 @@ LOGGER = logging.getLogger(__name__)
 class Prices:
     """The price series of the site; ``version`` grows with every change of ``slots``.
 
-    The file is read again when it changes. What a client hands in stands in place of what the file says of the same time.
+    The file is read again when it changes. What a utility calls (``called``) stands in place of what the file says of the same
+    time, and what a client hands in, in place of both.
     """
 
-    def __init__(self, table: PricesTable | None, handed: tuple[PriceSlot, ...] = ()) -> None:
+    def __init__(
+        self,
+        table: PricesTable | None,
+        handed: tuple[PriceSlot, ...] = (),
+        called: Callable[[], tuple[PriceSlot, ...]] = tuple,
+    ) -> None:
         self._table = table
         self._read_at = 0.0
         self._lost = False
         self._filed: tuple[PriceSlot, ...] = ()
-        self._handed = handed
+        self._handed, self._ask, self._called = handed, called, called()
         self.version = 0
-        self.slots: tuple[PriceSlot, ...] = handed
+        self.slots = _laid_over(self._called, handed)
 
     @property
     def wanted(self) -> bool:
         """Tell whether somebody is to tell prices here."""
-        return self._table is not None or bool(self._handed)
+        return self._table is not None or bool(self._handed or self._called)
 
     def refresh(self) -> None:
-        """Read the file if it is newer. A bad file leaves the old series."""
+        """Read the file if it is newer, and ask for what is called. A bad file leaves the old series."""
+        if (called := self._ask()) != self._called:
+            self._called = called
+            self._join()
         if self._table is None:
             return
         try:
@@ -62,10 +73,13 @@ class Prices:
 
     def _join(self) -> None:
         self.version += 1
-        told = self._handed
-        if told:
-            begin, end = told[0].starts_at, max(s.ends_at for s in told)
-            kept = (s for s in self._filed if s.ends_at <= begin or s.starts_at >= end)
-            self.slots = tuple(sorted((*kept, *told), key=lambda s: s.starts_at))
-        else:
-            self.slots = self._filed
+        self.slots = _laid_over(_laid_over(self._filed, self._called), self._handed)
+
+
+def _laid_over(under: tuple[PriceSlot, ...], over: tuple[PriceSlot, ...]) -> tuple[PriceSlot, ...]:
+    if not over:
+        return under
+    begin, end = over[0].starts_at, max(s.ends_at for s in over)
+    before = (replace(s, ends_at=min(s.ends_at, begin)) for s in under if s.starts_at < begin)
+    after = (replace(s, starts_at=max(s.starts_at, end)) for s in under if s.ends_at > end)
+    return tuple(sorted((*before, *over, *after), key=lambda s: s.starts_at))

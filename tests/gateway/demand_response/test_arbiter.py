@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.demand_response.arbiter import HORIZON, ORDERS, Consent, Reading, events, windows
+from gateway.demand_response.arbiter import HORIZON, ORDERS, Consent, Reading, events, prices, windows
 from gateway.model import EventStatus, GridWindow, WindowKind
 from tests.gateway.demand_response.conftest import NOON, event, reading
 
@@ -94,6 +94,22 @@ def test_an_alert_of_a_blackout_to_come_is_a_storm_whatever_its_text_and_the_own
     assert events(calls, Consent(), NOON)[0].kinds == (WindowKind.STORM,)
 
 
+def test_prices_are_for_the_planner_the_higher_priority_over_the_lower_and_several_share_their_interval() -> (
+    None
+):
+    quarters = event("PRICE", 0.3, priority=5)
+    quarters["intervals"][0]["payloads"][0]["values"] = [0.1, 0.2, 0.3, 0.4]
+    dear = event("PRICE", 900, start="2026-11-24T12:30:00Z", duration="PT15M", priority=0)
+    dear["payloadDescriptors"] = [{"payloadType": "PRICE", "units": "MWH", "currency": "EUR"}]
+    calls = [reading(quarters, "a"), reading(dear, "b"), reading(event("EXPORT_PRICE", 0.05), "c")]
+    slots = prices(calls, Consent(), NOON)
+    assert [s.import_per_kwh for s in slots] == pytest.approx([0.1, 0.2, 0.9, 0.4])
+    assert {s.export_per_kwh for s in slots} == {0.05}
+    assert not windows(calls, Consent(), NOON)
+    assert not prices(calls, Consent(market_allowed=False), NOON)
+    assert events(calls, Consent(), NOON)[0].kinds == (WindowKind.PRICE,)
+
+
 POISON: list[dict[str, Any]] = [
     event(LIMIT, "3"),
     event(LIMIT, True),
@@ -103,7 +119,10 @@ POISON: list[dict[str, Any]] = [
     event(SHED, 4),
     event(SHED, 1.5),
     event(LIMIT, 3, duration="PT0S"),
-    event("PRICE", 0.3),
+    event("GHG", 300),
+    event("PRICE", "dear"),
+    event("PRICE", 1e9),
+    event("PRICE", 0.3, payloadDescriptors=[{"payloadType": "PRICE", "units": "KW"}]),
     event(LIMIT, 3, payloadDescriptors=[{"payloadType": LIMIT, "units": "AMPS"}]),
     event(LIMIT, 3) | {"intervalPeriod": None},
     {"programID": "p", "intervalPeriod": {"start": "2026-11-24T12:00:00Z", "duration": "PT1H"}},

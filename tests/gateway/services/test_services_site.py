@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.config import parse
+from gateway.config import PricesTable, parse
 from gateway.faults import FaultCode, Malformed, Refused
 from gateway.link import MAX_BACKLOG_BYTES, Order, Report, encode
 from gateway.model import (
@@ -249,9 +249,25 @@ async def test_of_very_many_windows_the_soonest_are_sent(store):
     assert len(encode(Order(sent))) < MAX_BACKLOG_BYTES
 
 
-async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
-    from gateway.config import PricesTable
+def test_a_utilitys_prices_stand_over_the_files_and_a_clients_over_both(tmp_path):
+    file = tmp_path / "prices.csv"
+    file.write_text(
+        "starts_at,import_per_kwh,export_per_kwh\n"
+        + "".join(f"2026-11-24T{h}:00:00Z,0.3,0.1\n" for h in (12, 13, 14))
+    )
+    noon, hour = datetime(2026, 11, 24, 12, tzinfo=UTC), timedelta(hours=1)
+    called = [PriceSlot(noon, noon + 2 * hour, 0.2, 0.0)]
+    prices = Prices(PricesTable(file), (PriceSlot(noon, noon + hour, 0.1, 0.0),), lambda: tuple(called))
+    prices.refresh()
+    assert [s.import_per_kwh for s in prices.slots] == [0.1, 0.2, 0.3]
+    prices.hand_in(())
+    assert [s.import_per_kwh for s in prices.slots] == [0.2, 0.3]
+    called.clear()
+    prices.refresh()
+    assert [s.import_per_kwh for s in prices.slots] == [0.3, 0.3, 0.3]
 
+
+async def test_prices_that_turn_bad_leave_the_old_ones(tmp_path):
     file = tmp_path / "prices.csv"
     file.write_text("starts_at,import_per_kwh,export_per_kwh\n2026-11-24T12:00:00Z,0.3,0.1\n")
     prices = Prices(PricesTable(file))
