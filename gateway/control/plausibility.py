@@ -33,6 +33,8 @@ ENOUGH_W2 = 300.0**2
 AGAINST, UNSEEN, WITH, TIMES = -0.4, 0.3, 0.5, 5.0
 FLIPPED = (-2.0, -0.5)
 """The gain of a meter that was turned round; what lies beyond is the house's own doing."""
+HOUSES = -3.0
+"""Nor is a meter doubted for a move this many times ours: that was the house, whichever way the meter counts."""
 PROBE_W, STILL_W, STILL = 300.0, 50.0, 0.15
 """A proof needs a move of so much, and then no more than so much, or that share of it."""
 SETTLED_S, SHORT_PROBE_S, LONG_PROBE_S = 1.0, 4.0, 60.0
@@ -257,7 +259,7 @@ def _compared(watch: Watch) -> Watch:
     worst, best = watch.evidence.gains() or (0.0, 0.0)
     if watch.trust is Trust.DISBELIEVED:
         return _trusted(watch) if watch.code is not FaultCode.METER_FROZEN and best >= WITH else watch
-    against = worst <= AGAINST and best <= UNSEEN
+    against = HOUSES < worst <= AGAINST and best <= UNSEEN
     if not (watch.believed and against and watch.against):
         return replace(watch, against=against)
     return replace(watch, trust=Trust.DOUBTED, against=False, probe=None)
