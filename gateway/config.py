@@ -170,7 +170,8 @@ class PricesTable:
 @dataclass(frozen=True, slots=True)
 class PlanningTable:
     """What planning counts with, in the currency of the prices per kWh: a car that lacks energy charges on the road, what
-    goes through a battery wears it, and a kg of CO2 costs ``carbon_per_kg``.
+    goes through a battery wears it, and a kg of CO2 costs ``carbon_per_kg``. A plan that is not ``followed`` is made and shown all
+    the same; the site then lives of its own energy, and cars are charged in time to leave.
     """
 
     public_charging_per_kwh: float = 0.6
@@ -179,6 +180,7 @@ class PlanningTable:
     carbon_per_kg: float = 0.0
     step_min: float = 15.0
     horizon_h: float = 48.0
+    followed: bool = True
 
     def check(self, where: str) -> None:
         """Refuse what no site pays."""

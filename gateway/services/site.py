@@ -155,7 +155,7 @@ class ServicesSite:
             kept.owner,
             requests,
             tuple(windows[:MOST_WINDOWS]),
-            _in_force(self.plan),
+            _in_force(self.plan) if self._config.planning.followed else None,
             self._inspected,
             self._reserves(utc),
             self._needs(utc),

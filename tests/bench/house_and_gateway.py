@@ -51,13 +51,16 @@ async def process(*command: str, log: Path) -> AsyncIterator[asyncio.subprocess.
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
-    """Run a simulated house on free ports; yield its endpoints."""
+async def house(folder: Path, *options: str, planned: bool = False) -> AsyncIterator[dict[str, Any]]:
+    """Run a simulated house on free ports; yield its endpoints. Unless ``planned``, its site follows no plan: prices decide nothing."""
     free = ("--port-base", "0", "--api-port", "0", "--utility-port", "0")
     command = ("-m", "gateway.simulator", "--run-dir", str(folder), *free, *options)
     async with process(*command, log=folder / "house.log") as running:
         endpoints = folder / "endpoints.json"
         await until(endpoints.exists, 120, "the simulated house did not start; see house.log")
+        if not planned:
+            with (folder / "site.toml").open("a", encoding="utf-8") as site:
+                site.write("\n[planning]\nfollowed = false\n")
         yield {**json.loads(endpoints.read_text(encoding="utf-8")), "pid": running.pid}
 
 

@@ -324,3 +324,12 @@ async def test_the_link_carries_only_the_part_of_a_plan_that_is_trusted(store):
     site.replan(Plan("p", NOW, NOW + 2 * HOUR, "test", slots))
     assert len(site.view().plan.slots) == 48
     assert len(site.wishes().plan.slots) == 2
+
+
+async def test_a_plan_that_the_owner_does_not_follow_is_shown_and_stays_here(store):
+    site = build(store)
+    site._config = replace(CONFIG, planning=replace(CONFIG.planning, followed=False))
+    slot = PlanSlot(NOW, NOW + HOUR, 0.0, {"garage": 0.0}, {"garage": "self_use"})
+    site.replan(Plan("p", NOW, NOW + 2 * HOUR, "test", (slot,)))
+    assert site.view().plan.slots
+    assert site.wishes().plan is None
