@@ -43,6 +43,7 @@ WHAT = {
     "openadr": "OpenADR 3 programs, events, reports; a day of each event expanded",
     "wishes": "what a client of the API may ask: settings, requests, pairing",
     "prices": "price tables",
+    "price_lists": "price lists of suppliers and of Home Assistant, in every shape that is understood",
     "link": "messages between the two processes, written and read back",
     "echonet": "ECHONET Lite frames, written back byte by byte; property maps and contents",
 }

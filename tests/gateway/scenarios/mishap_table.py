@@ -321,7 +321,7 @@ MISHAPS = (
         r"no price is known for this hour",
         r"a price is known again",
         frozenset({FaultCode.PLAN_STALE}),
-        within_s=30.0,
+        within_s=60.0,
         quiet_in=ISLAND,
     ),
 )
