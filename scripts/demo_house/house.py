@@ -61,6 +61,11 @@ class House:
         control = (await self.simulator.ready(lambda: _json(endpoints_json), 30))["control"]
         return ControlPort(control["host"], control["port"])
 
+    def follow_no_plan(self) -> None:
+        """Let the site live of its own energy, whatever the prices are."""
+        with self.site_toml.open("a", encoding="utf8") as site:
+            site.write("\n[planning]\nfollowed = false\n")
+
     async def start_gateway(self) -> ApiAddress:
         """Start the real gateway on the simulated wires; return where its interface listens."""
         api_json = self._folder / "state/api.json"

@@ -72,7 +72,10 @@ def step(text: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def started(folder: Path, *, fresh: bool) -> AsyncIterator[Demo]:
-    """Run the whole demo, keeping its state in ``folder``. Raises DemoError. Ends only what it started."""
+    """Run the whole demo, keeping its state in ``folder``. Raises DemoError. Ends only what it started.
+
+    ``fresh``: without any state, and following no plan, so that what happens does not depend on the prices of the hour.
+    """
     began = time.monotonic()
     times_s: dict[str, float] = {}
     async with AsyncExitStack() as stack:
@@ -90,6 +93,8 @@ async def started(folder: Path, *, fresh: bool) -> AsyncIterator[Demo]:
             shown = starts.create_task(_start_home_assistant(home_assistant))
             with step("Simulated house: car on CAN, meters, battery and charger on Modbus TCP"):
                 control_port = await house.start_simulator()
+                if fresh:
+                    house.follow_no_plan()
             with step("Gateway"):
                 api = await house.start_gateway()
             times_s["gateway"] = time.monotonic() - began

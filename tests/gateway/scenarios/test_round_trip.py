@@ -68,4 +68,4 @@ async def test_a_recorded_session_is_replayed_with_the_same_states_and_currents(
     samples = [e.sample for e in recording.events if isinstance(e, Said) and e.kind == "EvseSample"]
     assert max(sample["power_w"] for sample in samples) > 1000
     assert mean(garage.apart("current_a", POLLED_S)) < 0.1, story
-    assert mean(garage.apart("power_w", POLLED_S)) < 30, story
+    assert mean(garage.apart("power_w", POLLED_S)) < 60, story
