@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from gateway.config import CircuitTable
 from gateway.model import ToldSlot, WindowKind
 from gateway.planning import charges, forecast, price_series
+from gateway.planning.carbon import carbon_series
 from gateway.planning.problem import (
     Band,
     CircuitLimit,
@@ -30,6 +31,7 @@ PAST = timedelta(days=35)
 DOUBT = 0.3
 """How far the day may be off a forecast that comes without quantiles."""
 QUARTER_S = 900
+QUARTER, MOST_QUARTERS = timedelta(seconds=QUARTER_S), 4 * 72
 PEAK_PER_KW = 5.0
 """What a site with a target for its peak, but no tariff for it, is taken to pay above it, per kW."""
 
@@ -157,7 +159,6 @@ def _over(told: Band, own: Band) -> Band:
 def _grid(question: Question, horizon: Horizon, bought: Series, sold: Series) -> GridSide:
     table, ones = question.site.grid, np.ones(horizon.steps)
     fuse_w = table.main_fuse_a * table.nominal_voltage_v * table.phases
-    carbon = mean(horizon, ((s.starts_at, s.ends_at, s.value) for s in question.carbon))
     return GridSide(
         bought,
         sold,
@@ -166,13 +167,20 @@ def _grid(question: Question, horizon: Horizon, bought: Series, sold: Series) ->
         import_cap_w=least(horizon, _windows(question, WindowKind.IMPORT_LIMIT)),
         export_cap_w=least(horizon, _windows(question, WindowKind.EXPORT_LIMIT)),
         obliged_w=mean(horizon, _windows(question, WindowKind.DISPATCH)),
-        carbon_g_per_kwh=None
-        if np.isnan(carbon).all()
-        else np.nan_to_num(carbon, nan=float(np.nanmean(carbon))),
+        carbon_g_per_kwh=carbon_series(_carbon(question), horizon, ZoneInfo(question.site.time_zone)),
         carbon_per_kg=question.site.planning.carbon_per_kg,
         demand=_demand(question, horizon),
         tiers=charges.tiers(question.site.tariff, question.imported_wh),
     )
+
+
+def _carbon(question: Question) -> dict[datetime, float]:
+    """Return what was told, for each quarter of an hour that it holds for."""
+    return {
+        slot.starts_at + n * QUARTER: slot.value
+        for slot in question.carbon
+        for n in range(min(MOST_QUARTERS, -((slot.starts_at - slot.ends_at) // QUARTER)))
+    }
 
 
 def _or_inf(value: float | None) -> float:

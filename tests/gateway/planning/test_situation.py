@@ -249,3 +249,15 @@ def test_a_car_that_leaves_each_morning_is_expected_to_do_so_again():
     assert abs(leaves - (DAY + 31 * HOUR)) <= HOUR
     assert car.charge_max_w[first] == 0.0
     assert car.trips
+
+
+def test_gaps_of_told_carbon_are_what_is_usual_at_that_hour():
+    told = tuple(
+        ToldSlot(NOW + n * HOUR, NOW + (n + 1) * HOUR, 100.0 if n % 24 < 12 else 300.0) for n in range(24)
+    )
+    found = problem(carbon=told).grid.carbon_g_per_kwh
+    assert found[:8] == pytest.approx(100.0)
+    assert found[60] == pytest.approx(300.0)
+    assert not np.isnan(found).any()
+    assert found[104:136].mean() < 160.0 < 240.0 < found[152:184].mean()  # a day later nothing is told
+    assert problem().grid.carbon_g_per_kwh is None
