@@ -13,7 +13,7 @@ from gateway.devices import open_device
 from tests.gateway.scenarios.scene import scene_of
 from tests.gateway.scenarios.side_by_side import side_by_side
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many houses")]  # never two such at a time
+pytestmark = [pytest.mark.slow, pytest.mark.many_houses]
 
 CHARGERS = ("chademo", "quasar", "bidipro", "echonet")
 LATE_S = 20.0

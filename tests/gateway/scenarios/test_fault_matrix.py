@@ -24,7 +24,7 @@ from tests.gateway.scenarios.mode_table import MODES
 from tests.gateway.scenarios.scene import Scene
 from tests.gateway.scenarios.side_by_side import side_by_side
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many houses")]  # never two such at a time
+pytestmark = [pytest.mark.slow, pytest.mark.many_houses]
 
 LONGEST_BREACH_S = 6.0
 WATCHED_S = 2.0
