@@ -17,7 +17,15 @@ type Key = tuple[str, str, str]
 def dashboard(catalog: Catalog) -> dict[str, Any]:
     """Return the whole dashboard: one view to see the house at a glance and to say what it shall do."""
     page = _Page(catalog)
-    sections = [_now(page), _car(page), _control(page), _battery(page), _rules(page), _lately(page)]
+    sections = [
+        _now(page),
+        _car(page),
+        _control(page),
+        _battery(page),
+        _plan(page),
+        _rules(page),
+        _lately(page),
+    ]
     view = {
         "title": "Energy now",
         "path": "now",
@@ -139,6 +147,14 @@ def _now(page: _Page) -> Card:
         ],
         2,
     )
+
+
+def _plan(page: _Page) -> Card:
+    """Return what comes: the plan as a picture, which opens on a touch."""
+    picture = page.id(("image", "plan", SITE))
+    bare = {"type": "picture-entity", "show_name": False, "show_state": False}
+    cards = [{**bare, "entity": picture, "grid_options": {"columns": "full"}}] if picture else []
+    return _section(_heading("The plan", "mdi:chart-timeline"), cards, 2)
 
 
 def _store(

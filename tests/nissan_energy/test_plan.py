@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
+from homeassistant.components.image import async_get_image
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
@@ -11,6 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.nissan_energy.client import Plan, read
 from custom_components.nissan_energy.const import DOMAIN
 from custom_components.nissan_energy.plan import next_action
+from custom_components.nissan_energy.plan_picture import Words, draw
 from tests.nissan_energy.fake_gateway import FakeGateway
 
 
@@ -96,3 +100,31 @@ async def test_a_car_that_will_not_be_ready_is_an_issue_until_it_will(
     gateway.say(plan=plan(3000.0))
     await hass.async_block_till_done()
     assert issues.async_get_issue(DOMAIN, f"{loaded.entry_id}_departure_short_garage") is None
+
+
+async def test_the_plan_is_a_picture_that_changes_with_the_plan(
+    hass: HomeAssistant, loaded: MockConfigEntry, gateway: FakeGateway
+) -> None:
+    assert hass.states.get("image.house_plan").state == "unknown"
+    told = plan(0.0, 3000.0, -2000.0)
+    gateway.say(plan=told)
+    await hass.async_block_till_done()
+    assert hass.states.get("image.house_plan").state == told["made_at"]
+    picture = await async_get_image(hass, "image.house_plan")
+    assert picture.content_type == "image/svg+xml"
+    drawn = ET.fromstring(picture.content)
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Import price", "Planned grid power", "Garage", "EUR/kWh"} <= set(words)
+
+
+def test_a_plan_without_prices_charges_or_grid_is_drawn_and_many_cars_as_one() -> None:
+    told = plan(*[1000.0] * 8)
+    for slot in told["slots"]:
+        slot |= {"grid_power_w": None, "soc_pct": {}}
+        slot["device_power_w"] = {f"bay{n}": 500.0 for n in range(200)}
+    cars = frozenset(f"bay{n}" for n in range(200))
+    words = Words("Price", "EUR/kWh", "Grid", {"bay0": "Bay <0>"})
+    drawn = ET.fromstring(draw(read(Plan, told), (), cars, words, ZoneInfo("Europe/Berlin")))
+    said = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "+ 196" in said
+    assert "Bay <0>" in said
