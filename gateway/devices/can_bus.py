@@ -36,7 +36,7 @@ BUS_OFF = (
 )
 
 GATHER_S = 0.02
-"""What comes within this is taken in one go, for to wake up is dear: a car's own bus has a thousand frames a second."""
+"""What comes within this is taken in one go, for to wake up is dear."""
 
 type Frame = tuple[int, bytes]
 type Receiver = Callable[[int, bytes], None]
@@ -48,6 +48,7 @@ class CanBus:
     ``listen_only``: nothing can be sent, and an slcan adapter does not acknowledge either. On SocketCAN that last is a
     setting of the interface (``ip link set can0 type can listen-only on``), which is not ours to make.
     Other frames than ``ids`` need not be received, and are not where that saves work, unless somebody records.
+    ``gather_s``: how late a frame may be heard, on a bus that is so busy that each waking counts.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class CanBus:
         bitrate: int = BITRATE,
         listen_only: bool = False,
         ids: frozenset[int] = EVERY_ID,
+        gather_s: float = GATHER_S,
     ) -> None:
         self.name = f"{interface} {channel}"
         self.problem = ""
@@ -68,6 +70,7 @@ class CanBus:
         self._bitrate = bitrate
         self._listen_only = listen_only
         self._wanted, self._received = ids, EVERY_ID
+        self._gather_s = gather_s
         self._played = False
         self._bus: can.BusABC | None = None
         self._lost: asyncio.Future[str] | None = None
@@ -216,20 +219,23 @@ class CanBus:
         return gathering.stop
 
     def _drain(self, bus: can.BusABC, receive: Receiver) -> float | None:
-        """Pass on what has come; return for how long to let more gather, None when the bus is lost."""
+        """Pass on what has come; return for how long to let more gather, 0 where nothing came, None when the bus is lost."""
+        came = False
         try:
             self._look_at_what_is_wanted(bus)
             if isinstance(bus, SlcanBus):
                 for can_id, data in bus.frames():
+                    came = True
                     receive(can_id, data)
             else:
                 while (message := bus.recv(0)) is not None:
+                    came = True
                     self._take(receive, message)
         except (can.CanError, OSError) as error:
             self._fail(str(error))
             return None
         hasty = self._wires.observed or self._played
-        return 0.0 if hasty else GATHER_S
+        return self._gather_s if came and not hasty else 0.0
 
     def _take(self, receive: Receiver, message: can.Message) -> None:
         """Pass a data frame of 11 bits on; a bus-off is the loss of the bus, other errors heal by themselves."""
@@ -245,7 +251,7 @@ class CanBus:
 
 
 class _Gathering:
-    """Calls ``take`` when there is something to read, and not again for as long as it returns; None ends it."""
+    """Calls ``take`` when there is something to read, and then as often as it returns until that is 0; None ends it."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, descriptor: int, take: Callable[[], float | None]
@@ -253,24 +259,35 @@ class _Gathering:
         self._loop = loop
         self._descriptor = descriptor
         self._take = take
+        self._waiting = False
         self._pause: asyncio.TimerHandle | None = None
         self._wait()
 
     def _wait(self) -> None:
-        self._loop.add_reader(self._descriptor, self._readable)
+        if not self._waiting:
+            self._loop.add_reader(self._descriptor, self._look)
+        self._waiting = True
 
-    def _readable(self) -> None:
-        self._loop.remove_reader(self._descriptor)
+    def _look(self) -> None:
         pause_s: float | None = GATHER_S
         try:
             pause_s = self._take()
         finally:  # a receiver's mistake is told by the loop, and must not leave us deaf
-            if pause_s is not None:
-                self._pause = self._loop.call_later(pause_s, self._wait)
+            if pause_s == 0.0:
+                self._wait()
+            else:
+                self._wait_no_more()
+            if pause_s:
+                self._pause = self._loop.call_later(pause_s, self._look)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting:
+            self._loop.remove_reader(self._descriptor)
+        self._waiting = False
 
     def stop(self) -> None:
         """Read no more."""
-        self._loop.remove_reader(self._descriptor)
+        self._wait_no_more()
         if self._pause is not None:
             self._pause.cancel()
 

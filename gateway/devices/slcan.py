@@ -6,7 +6,7 @@ Nothing here waits: what the adapter does not take at once is a failure of the b
 import os
 import select
 from binascii import unhexlify
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import override
 
 import can
@@ -82,12 +82,10 @@ class SlcanBus(can.BusABC):
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
         self._say(b"t%03X%d%s" % (msg.arbitration_id, msg.dlc, msg.data.hex().upper().encode()))
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames that are there, without the answers of the adapter; never wait."""
-        for line in self._lines():
-            frame = decode_line(line, self._wanted)
-            if frame is not None:
-                yield frame
+    def frames(self) -> list[Frame]:
+        """Return the frames that are there, without the answers of the adapter; never wait."""
+        wanted = self._wanted
+        return [frame for line in self._lines() if (frame := decode_line(line, wanted)) is not None]
 
     def look_at(self, ids: frozenset[int]) -> None:
         """Pass over all other frames from now on."""

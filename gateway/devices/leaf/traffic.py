@@ -6,7 +6,8 @@ later loses nothing.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.devices.leaf import sample
 from gateway.devices.leaf.integrity import intact
@@ -21,8 +22,7 @@ DAY_S = 86_400.0
 DIAGNOSTIC_IDS = range(0x700, 0x800)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     at: float
     layout: Layout
     data: bytes
@@ -103,11 +103,12 @@ class Traffic:
         """Return the nominal size of the pack, None while nobody has told."""
         return pack_kwh(self.group_01_bytes, self.car, values.get(Quantity.FULL_GIDS))
 
-    def sample(self, now: float) -> EvSample:
-        """Return the car as it tells of itself."""
+    def sample(self, now: float, values: Mapping[Quantity, float] | None = None) -> EvSample:
+        """Return the car as it tells of itself; ``values`` are those of ``now`` where they are known already."""
         while self._wakes and now - self._wakes[0] > DAY_S:
             self._wakes.popleft()
-        values = self.values(now)
+        if values is None:
+            values = self.values(now)
         return sample.of(
             values,
             at=now,
@@ -134,7 +135,8 @@ class Traffic:
         return count == before and now - at <= layout.max_age_s
 
     def _is_awake(self, now: float) -> None:
-        times = [at for at in (self._deaf_until, self._frame_at) if at is not None]
-        if times and now - max(times) > ASLEEP_AFTER_S:
-            self._wakes.append(now)
+        if not self.awake(now):
+            times = [at for at in (self._deaf_until, self._frame_at) if at is not None]
+            if times and now - max(times) > ASLEEP_AFTER_S:
+                self._wakes.append(now)
         self._frame_at = now

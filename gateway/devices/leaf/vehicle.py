@@ -22,6 +22,8 @@ from gateway.model import Charging, DeviceId, DeviceInfo, DeviceKind, EvSample, 
 LOGGER = logging.getLogger(__name__)
 
 BEAT_S = 0.5
+GATHER_S = 0.05
+"""A thousand frames a second, from which a sample is taken twice a second; an answer's next part waits no longer than this."""
 LAMP = 4
 """From here on the battery controller has the warning lamp lit (1DB b1.2:0)."""
 BAD_FRAMES, BAD_WITHIN_S = 10, 60.0
@@ -84,6 +86,7 @@ class Leaf:
             options.can_channel,
             listen_only=not options.polls,
             ids=frozenset({*layouts, *SIGNS, *DIAGNOSTIC_IDS}),
+            gather_s=GATHER_S,
         )
         self._clock = clock
         self._traffic = Traffic(layouts, recognises=on_ev_can)
@@ -128,7 +131,8 @@ class Leaf:
                 sink.fault(FaultCode.DEVICE_UNREACHABLE, self._bus.problem)
             return
         sink.clear(FaultCode.DEVICE_UNREACHABLE)
-        sample, values = self._traffic.sample(now), self._traffic.values(now)
+        values = self._traffic.values(now)
+        sample = self._traffic.sample(now, values)
         self._identify(sink, self._traffic.pack_kwh(values))
         self._tell_faults(sink, values.get(Quantity.LBC_STATUS, 0), now)
         sink.sample(sample)
