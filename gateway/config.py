@@ -5,6 +5,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -167,16 +168,45 @@ class PricesTable:
     currency: str = "EUR"
 
 
+class Cell(StrEnum):
+    """LMO: aged Leaf modules of 24/30 kWh (Braco et al. 2020-22). NMC622: DENSO 50 Ah (Smith et al. 2021), the middle of
+    the range for a Leaf of 40/62 kWh. NMC111: Sanyo 2 Ah (Schmalstieg et al. 2014), its pessimistic end.
+    """
+
+    LMO = "lmo_leaf_aged"
+    NMC622 = "nmc622_denso"
+    NMC111 = "nmc111_sanyo"
+
+
+@dataclass(frozen=True, slots=True)
+class PackTable:
+    """What is to be known of a pack to price its ageing: what a kWh of a new one costs, its cells (None: as the car's generation
+    says, else NMC622), and its health where no device tells it.
+    """
+
+    price_per_kwh: float = 170.0
+    cell: Cell | None = None
+    health_pct: float = 100.0
+
+    def check(self, where: str) -> None:
+        """Refuse what no pack costs, and a health that none has."""
+        within(self.price_per_kwh, 0, 1_000_000, f"{where}.price_per_kwh")
+        within(self.health_pct, 1, 100, f"{where}.health_pct")
+
+
 @dataclass(frozen=True, slots=True)
 class PlanningTable:
     """What planning counts with, in the currency of the prices per kWh: a car that lacks energy charges on the road, what
-    goes through a battery wears it, and a kg of CO2 costs ``carbon_per_kg``. A plan that is not ``followed`` is made and shown all
-    the same; the site then lives of its own energy, and cars are charged in time to leave.
+    goes through a pack wears it (by a model of ``battery`` and ``car`` where no price of the owner stands), and a kg of CO2 costs
+    ``carbon_per_kg``. A plan that is not ``followed`` is made and shown all the same; the site then lives of its own energy, and
+    cars are charged in time to leave.
     """
 
     public_charging_per_kwh: float = 0.6
-    battery_wear_per_kwh: float = 0.03
-    car_wear_per_kwh: float = 0.05
+    battery_wear_per_kwh: float | None = None
+    car_wear_per_kwh: float | None = None
+    battery: PackTable = field(default_factory=PackTable)
+    car: PackTable = field(default_factory=PackTable)
     carbon_per_kg: float = 0.0
     step_min: float = 15.0
     horizon_h: float = 48.0
@@ -185,7 +215,8 @@ class PlanningTable:
     def check(self, where: str) -> None:
         """Refuse what no site pays."""
         for key in ("public_charging_per_kwh", "battery_wear_per_kwh", "car_wear_per_kwh", "carbon_per_kg"):
-            within(getattr(self, key), 0, 1000, f"{where}.{key}")
+            if (price := getattr(self, key)) is not None:
+                within(price, 0, 1000, f"{where}.{key}")
         within(self.horizon_h, 12, 72, f"{where}.horizon_h")
         if self.step_min not in (5, 15, 30):
             raise ConfigError(f"{where}.step_min: {self.step_min:g} is not possible; write 5, 15 or 30")

@@ -5,29 +5,24 @@ own NMC cells, and they differ several-fold, so they give a range, not the truth
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from math import exp, sqrt
 
 import numpy as np
 
+from gateway.config import Cell, PackTable, PlanningTable
 from gateway.planning.problem import Series, Wear
 
 LIFE_FADE = 0.30
 """A pack has lost its value when so much of its capacity is gone."""
-YEARS = 8.0
+YEARS, MOST_YEARS, LEAST_HEALTH = 8.0, 100.0, 30.0
+MOST_LENT = 0.5
+"""Of a small pack no more than this share is lent a day."""
+TRIP_SHARE = 8 / 36
+LMO_CARS = ("ZE0", "AZE0")
+"""Generations of the Leaf whose cells are of that kind; later ones have NMC."""
 GAS_CONSTANT = 8.3144
-SEGMENTS_PCT = (0.0, 20.0, 50.0, 70.0, 90.0)
-
-
-class Cell(StrEnum):
-    """LMO: aged Leaf modules of 24/30 kWh (Braco et al. 2020-22). NMC622: DENSO 50 Ah (Smith et al. 2021), the middle of
-    the range for a Leaf of 40/62 kWh. NMC111: Sanyo 2 Ah (Schmalstieg et al. 2014), its pessimistic end.
-    """
-
-    LMO = "lmo_leaf_aged"
-    NMC622 = "nmc622_denso"
-    NMC111 = "nmc111_sanyo"
+SEGMENTS_PCT = (0.0, 50.0, 90.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,52 +83,100 @@ def fade(
     lost = before
     for number in range(days):
         of_day = stress(soc[number * day : (number + 1) * day + 1], step_h, float(temperatures[number]))
-        lost = _after_a_day(lost, _law(cell, of_day), of_day.cycles)
+        lost = _later(lost, _law(cell, of_day), 1.0, of_day.cycles)
     return lost
 
 
-def repeated(cell: Cell, soc: Series, step_h: float, temperature_c: float, years: float = YEARS) -> Fade:
-    """Return the loss after ``years`` of the same day."""
+def repeated(
+    cell: Cell, soc: Series, step_h: float, temperature_c: float, years: float = YEARS, before: Fade = Fade()
+) -> Fade:
+    """Return the loss after ``years`` more of the same day."""
     of_day, days = stress(soc, step_h, temperature_c), years * 365
-    law = _law(cell, of_day)
-    return Fade(
-        law.calendar * days**law.calendar_power, law.cycle * (of_day.cycles * days) ** law.cycle_power
-    )
+    return _later(before, _law(cell, of_day), days, of_day.cycles * days)
 
 
-def wear(cell: Cell, capacity_wh: float, value: float, temperature_c: float = 20.0) -> Wear:
-    """Return what planning counts for a pack that is worth ``value`` and lasts until ``LIFE_FADE`` is lost.
+def aged(cell: Cell, soh_pct: float, temperature_c: float = 20.0) -> Fade:
+    """Return what a pack of that health lost by resting and by driving, had each of its days been a usual one."""
+    lost, usual = max(0.0, 1.0 - soh_pct / 100), _day(0.0)
+    if not lost:
+        return Fade()
+    young, old = 0.0, MOST_YEARS
+    for _ in range(24):
+        years = (young + old) / 2
+        found = repeated(cell, usual, 0.25, temperature_c, years)
+        young, old = (years, old) if found.total < lost else (young, years)
+    return found
 
-    ``per_kwh`` is the loss by cycling alone of 8 kWh a day beside the driving; ``resting`` is the convex lower envelope of the
-    loss by resting.
+
+def wear(
+    cell: Cell,
+    capacity_wh: float,
+    value: float,
+    temperature_c: float = 20.0,
+    soh_pct: float = 100.0,
+    *,
+    driven: bool = True,
+) -> Wear:
+    """Return what planning counts for a pack that was worth ``value`` when new and is spent when ``LIFE_FADE`` is lost.
+
+    It is what the next ``YEARS`` take from a pack of that health. ``per_kwh`` is the loss by cycling alone of 8 kWh a day (half
+    of a small pack), beside the driving where there is any; ``resting`` is the convex lower envelope of the loss by resting.
     """
-    without, with_it = (
-        repeated(cell, _day(extra_wh / capacity_wh), 0.25, temperature_c) for extra_wh in (0.0, 8000.0)
+    worth_per_kwh = value / (capacity_wh / 1000)
+    lent_share = max(0.01, round(min(8000.0 / capacity_wh, MOST_LENT), 2))
+    per_kwh, resting = _worn(
+        cell, lent_share, temperature_c, round(min(max(soh_pct, LEAST_HEALTH), 100.0)), driven
     )
-    kwh = 8.0 * 365 * YEARS
-    per_kwh = max(0.0, with_it.cycle - without.cycle) / LIFE_FADE * value / kwh
-    return Wear(round(per_kwh, 5), _resting(cell, capacity_wh, value, temperature_c))
+    return Wear(
+        round(per_kwh * worth_per_kwh, 5),
+        tuple((above, float(round(more * worth_per_kwh, 7))) for above, more in resting),
+    )
 
 
-@lru_cache(maxsize=64)
-def _resting(
-    cell: Cell, capacity_wh: float, value: float, temperature_c: float
-) -> tuple[tuple[float, float], ...]:
-    """Return the segments: what one kWh more costs per hour above each charge, rising."""
+def battery_wear(plan: PlanningTable, capacity_wh: float, soh_pct: float | None = None) -> Wear:
+    """Return the owner's price, else that of the model for a pack that lives in the house; ``soh_pct`` where it tells that."""
+    if plan.battery_wear_per_kwh is not None:
+        return Wear(plan.battery_wear_per_kwh)
+    return _of_pack(plan.battery, Cell.NMC622, capacity_wh, soh_pct, driven=False)
+
+
+def car_wear(
+    plan: PlanningTable, capacity_wh: float, soh_pct: float | None = None, generation: str = ""
+) -> Wear:
+    """Return the owner's price, else that of the model for what the car tells of itself."""
+    if plan.car_wear_per_kwh is not None:
+        return Wear(plan.car_wear_per_kwh)
+    usual = Cell.LMO if generation in LMO_CARS else Cell.NMC622
+    return _of_pack(plan.car, usual, capacity_wh, soh_pct, driven=True)
+
+
+def _of_pack(
+    table: PackTable, usual: Cell, capacity_wh: float, soh_pct: float | None, *, driven: bool
+) -> Wear:
+    health_pct = table.health_pct if soh_pct is None else soh_pct
+    value = table.price_per_kwh * capacity_wh / 1000
+    return wear(table.cell or usual, capacity_wh, value, soh_pct=health_pct, driven=driven)
+
+
+@lru_cache(maxsize=256)
+def _worn(
+    cell: Cell, lent_share: float, temperature_c: float, soh_pct: int, driven: bool
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Return what a kWh lent, and a kWh held for an hour, costs of a pack that is worth 1 per kWh."""
+    before, trip_share = aged(cell, soh_pct, temperature_c), TRIP_SHARE if driven else 0.0
+
+    def ages(soc: Series) -> Fade:
+        return repeated(cell, soc, 0.25, temperature_c, before=before)
+
+    without, with_it = ages(_day(0.0, trip_share)), ages(_day(lent_share, trip_share))
+    lent = lent_share * 365 * YEARS
+    per_kwh = max(0.0, with_it.cycle - without.cycle) / LIFE_FADE / lent
     grid = np.array([*SEGMENTS_PCT, 100.0])
-    hours = YEARS * 365 * 24
-    cost = np.array(
-        [
-            repeated(cell, np.full(97, at / 100), 0.25, temperature_c).calendar / LIFE_FADE * value / hours
-            for at in grid
-        ]
-    )
+    cost = np.array([ages(np.full(97, at / 100)).calendar for at in grid]) / LIFE_FADE / (YEARS * 365 * 24)
     kept = _lower_envelope(grid, cost)
-    slopes = np.maximum(np.diff(cost[kept]) / (np.diff(grid[kept]) / 100 * capacity_wh / 1000), 0.0)
+    slopes = np.maximum(np.diff(cost[kept]) / (np.diff(grid[kept]) / 100), 0.0)
     more = np.diff(slopes, prepend=0.0)
-    return tuple(
-        (float(grid[at]), float(round(extra, 7))) for at, extra in zip(kept, more, strict=False) if extra > 0
-    )
+    return per_kwh, tuple((float(grid[at]), float(m)) for at, m in zip(kept, more, strict=False) if m > 0)
 
 
 def _lower_envelope(x: Series, y: Series) -> list[int]:
@@ -148,13 +191,13 @@ def _lower_envelope(x: Series, y: Series) -> list[int]:
     return kept
 
 
-def _day(v2h_share: float, leaves_at: float = 0.8, trip_share: float = 8 / 36) -> Series:
+def _day(lent_share: float, trip_share: float = TRIP_SHARE, leaves_at: float = 0.8) -> Series:
     """Return a day's charge by quarters: driven from 07:30, lent to the house from 17:30, charged again late in the night."""
     soc = np.full(97, leaves_at)
     soc[30:71] = np.interp(
         np.arange(30, 71), (30, 34, 66, 70), leaves_at - np.array((0, 0.5, 0.5, 1)) * trip_share
     )
-    low = leaves_at - trip_share - v2h_share
+    low = leaves_at - trip_share - lent_share
     soc[70:87] = np.linspace(leaves_at - trip_share, low, 17)
     soc[86:] = low
     need = int(np.ceil((leaves_at - low) * 36_000 / 6000 / 0.25)) if leaves_at > low else 1
@@ -164,10 +207,10 @@ def _day(v2h_share: float, leaves_at: float = 0.8, trip_share: float = 8 / 36) -
     return soc
 
 
-def _after_a_day(lost: Fade, law: _Law, cycles: float) -> Fade:
+def _later(lost: Fade, law: _Law, days: float, cycles: float) -> Fade:
     """Go on from ``lost`` under a law: from the age at which this law would have lost as much."""
     return Fade(
-        _grown(lost.calendar, law.calendar, law.calendar_power, 1.0),
+        _grown(lost.calendar, law.calendar, law.calendar_power, days),
         _grown(lost.cycle, law.cycle, law.cycle_power, cycles),
     )
 

@@ -14,9 +14,10 @@ from gateway.model import (
     StorageState,
     WindowKind,
 )
+from gateway.planning.ageing import battery_wear, car_wear
 from gateway.planning.driving import LIKELY, expected, habits
 from gateway.planning.journeys import LEAST_TRIPS, Journey, habit, journeys, together
-from gateway.planning.problem import Converter, Departure, Horizon, Series, Store, Trip, Wear
+from gateway.planning.problem import Converter, Departure, Horizon, Series, Store, Trip
 from gateway.planning.question import Question
 from gateway.planning.steps import edges_s, step_at
 
@@ -71,7 +72,7 @@ def _battery(question: Question, horizon: Horizon, device: DeviceId, mean_price:
         converter=BATTERY,
         floor_wh=settings.floor_soc_pct / 100 * capacity_wh,
         reserve_wh=_storm(question, horizon, capacity_wh),
-        wear=Wear(plan.battery_wear_per_kwh),
+        wear=battery_wear(plan, capacity_wh, sample.soh_pct),
         worth_per_kwh=_worth(mean_price, BATTERY),
         circuit=circuit_of(question, device),
     )
@@ -85,6 +86,7 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
     told = sample.vehicle
     soc_pct = (fused.soc_pct if fused else None) or (told.soc_pct if told else None)
     capacity_wh = (fused.capacity_wh if fused else None) or (told.capacity_wh if told else None)
+    soh_pct = (fused.soh_pct if fused else None) or (told.soh_pct if told else None)
     if soc_pct is None:
         return _blind(question, horizon, device) if _need(question, device) else None
     capacity_wh = capacity_wh or TYPICAL_CAR_WH
@@ -109,7 +111,7 @@ def _car(question: Question, horizon: Horizon, device: DeviceId, mean_price: flo
         floor_wh=floor_wh,
         ceiling_wh=max([target_wh, energy_wh, *(j.target_wh for j in away)]),
         reserve_wh=_storm(question, horizon, target_wh),
-        wear=Wear(plan.car_wear_per_kwh),
+        wear=car_wear(plan, capacity_wh, soh_pct, fused.generation if fused else ""),
         departures=tuple(_departure(horizon, j, price) for j in away),
         trips=_trips(horizon, likely, price),
         end_wh=0.0 if likely else target_wh,

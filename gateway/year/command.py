@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.config import SiteConfig, load
+from gateway.config import Cell, PlanningTable, SiteConfig, load
 from gateway.faults import Refused
-from gateway.planning.ageing import Cell, wear
-from gateway.planning.problem import Wear
+from gateway.planning.ageing import battery_wear, wear
 from gateway.tariff_tables import TariffTable
 from gateway.year import data, plots, report, synthetic
 from gateway.year.driving import Habit
@@ -72,13 +71,15 @@ def study_of(
         site_of(config, car_wh),
         habit=habit if arguments.plug_in is None else plugged_in(habit, arguments.plug_in),
         car_wear=wear(worth.cell, car_wh, worth.car, worth.temperature_c),
-        battery_wear=Wear(config.planning.battery_wear_per_kwh if config else 0.03),
         reserve=Reserve(per_mw_h=arguments.reserve_price),
         car_start_wh=car_wh / 2,
     )
     if arguments.battery_kwh is not None:
         battery = home(arguments.battery_kwh * 1000).battery
         site = replace(site, battery=battery, battery_start_wh=arguments.battery_kwh * 500)
+    if site.battery is not None:
+        planning = config.planning if config else PlanningTable()
+        site = replace(site, battery_wear=battery_wear(planning, site.battery.capacity_wh))
     record = under(market, tariff)
     return Study(site, record, worth, every=4 * max(1, arguments.every_h), seed=arguments.seed)
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.planning.ageing import LIFE_FADE, Cell, fade, repeated
-from gateway.planning.problem import Series
+from gateway.config import Cell
+from gateway.planning.ageing import LIFE_FADE, fade, repeated
+from gateway.planning.problem import Series, Wear
 from gateway.year.loop import Trace, bill
 from gateway.year.record import QUARTER_H, Record
 from gateway.year.site import BATTERY, CAR, Site
@@ -78,6 +79,8 @@ def result(
     fade_share = faded(worth, trace.energy_wh[CAR] / site.car.capacity_wh)
     battery_kwh = np.maximum(-trace.power_w.get(BATTERY, np.zeros(1)), 0).sum() * QUARTER_H / 1000
     wear = fade_share * worth.car / LIFE_FADE + float(battery_kwh) * site.battery_wear.per_kwh
+    if BATTERY in trace.energy_wh and site.battery is not None:
+        wear += _rested(site.battery_wear, trace.energy_wh[BATTERY], site.battery.capacity_wh)
     price = float(record.simulated(record.import_per_kwh).mean())
     left_wh = sum(trace.end_wh[name] - start for name, start in site.start_wh.items())
     met = trace.departures - len(trace.missed)
@@ -111,6 +114,14 @@ def faded(worth: Worth, soc: Series) -> float:
     before = repeated(worth.cell, usual, QUARTER_H, worth.temperature_c, worth.age_years)
     after = fade(worth.cell, np.clip(soc, 0.0, 1.0), QUARTER_H, worth.temperature_c, before)
     return after.total - before.total
+
+
+def _rested(wear: Wear, energy_wh: Series, capacity_wh: float) -> float:
+    """Return what it costs that a battery rested at these charges."""
+    held = (
+        np.maximum(energy_wh - above / 100 * capacity_wh, 0.0).sum() * more for above, more in wear.resting
+    )
+    return float(sum(held)) * QUARTER_H / 1000
 
 
 def _cycles(energy_wh: Series, capacity_wh: float) -> float:

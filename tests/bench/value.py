@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.planning.ageing import Cell, wear
+from gateway.config import Cell
+from gateway.planning.ageing import wear
 from gateway.planning.problem import Wear
 from gateway.year import command, report
 from gateway.year.driving import Habit

@@ -44,6 +44,14 @@ def test_a_good_site_is_read_and_its_folder_is_beside_the_file(tmp_path):
         ({"api": {"port": 99999}}, "api.port: 99999 is impossible; write 0 to 65535"),
         ({"devices": {"grid": {}}}, "devices.grid.driver: missing; write the driver's name"),
         ({"devices": {"My Meter": {"driver": "x"}}}, "[devices.My Meter]: write the name in small letters"),
+        (
+            {"planning": {"car": {"cell": "lead"}}},
+            "planning.car.cell: 'lead' is unknown; write one of: lmo_leaf_aged",
+        ),
+        (
+            {"planning": {"battery": {"health_pct": 0}}},
+            "planning.battery.health_pct: 0 is impossible; write 1 to 100",
+        ),
         ({"devices": 5}, "devices: 5 does not fit; write a table [devices]"),
     ],
 )

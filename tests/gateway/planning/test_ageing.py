@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from gateway.planning.ageing import Cell, Fade, fade, repeated, wear
+from gateway.config import Cell, PackTable, PlanningTable
+from gateway.planning.ageing import Fade, aged, battery_wear, car_wear, fade, repeated, wear
+from gateway.planning.problem import Wear
 
 CHARGES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 RESTING_PCT = {
@@ -59,6 +61,44 @@ def test_fade_goes_on_from_what_is_lost_and_slows_down_at_rest(cell):
     second = fade(cell, weekly(), 0.25, 20.0, first)
     assert first.total < second.total
     assert second.calendar < 2 * first.calendar
+
+
+@pytest.mark.parametrize("cell", Cell)
+@pytest.mark.parametrize("soh_pct", [100.0, 95.0, 80.0, 65.0])
+def test_the_age_of_a_pack_is_that_at_which_its_health_is_lost(cell, soh_pct):
+    assert 1 - aged(cell, soh_pct).total == pytest.approx(soh_pct / 100, abs=1e-4)
+
+
+def test_an_old_pack_loses_less_at_rest_than_a_new_one():
+    for cell in Cell:
+        new, old = wear(cell, 36_000, 6000), wear(cell, 36_000, 6000, soh_pct=80.0)
+        assert held_full(old) < held_full(new)
+
+
+def test_any_pack_has_a_price_and_it_goes_with_its_worth():
+    for capacity_wh in (100.0, 4200.0, 36_000.0, 3e6):
+        worn = wear(Cell.NMC622, capacity_wh, 170 * capacity_wh / 1000, driven=False)
+        assert 0.01 < worn.per_kwh < 0.1
+        dear = wear(Cell.NMC622, capacity_wh, 340 * capacity_wh / 1000, driven=False)
+        assert dear.per_kwh == pytest.approx(2 * worn.per_kwh, abs=2e-5)
+
+
+def test_the_owners_price_stands_before_the_models():
+    assert battery_wear(PlanningTable(battery_wear_per_kwh=0.02), 10_000.0, 90.0) == Wear(0.02)
+    assert car_wear(PlanningTable(car_wear_per_kwh=0.0), 36_000.0) == Wear(0.0)
+    assert car_wear(PlanningTable(car=PackTable(price_per_kwh=0.0)), 36_000.0).per_kwh == 0.0
+
+
+def test_a_car_ages_as_its_generation_says_and_a_pack_as_healthy_as_it_tells():
+    plan = PlanningTable(car=PackTable(health_pct=80.0))
+    assert car_wear(plan, 22_000.0, None, "AZE0") == wear(Cell.LMO, 22_000, 22 * 170, soh_pct=80.0)
+    assert car_wear(plan, 36_000.0, 90.0, "ZE1") == wear(Cell.NMC622, 36_000, 36 * 170, soh_pct=90.0)
+    said = PlanningTable(battery=PackTable(300.0, Cell.LMO, 75.0))
+    assert battery_wear(said, 4000.0) == wear(Cell.LMO, 4000, 1200, soh_pct=75.0, driven=False)
+
+
+def held_full(worn):
+    return sum(extra for _, extra in worn.resting)
 
 
 def test_temperature_may_be_told_for_each_day():

@@ -26,7 +26,7 @@ def test_slots_follow_each_other_and_begin_now(plan):
 
 
 def test_the_cheap_night_charges_and_the_dear_evening_lives_of_the_battery(plan):
-    night = plan.slots[next(n for n, s in enumerate(plan.slots) if s.starts_at.hour == 1)]
+    night = plan.slots[next(n for n, s in enumerate(plan.slots) if s.starts_at.hour == 5)]
     assert night.device_power_w["garage"] > 5000
     assert night.exchange is Exchange.IMPORT
     assert night.reasons["garage"] == "cheap_hours"

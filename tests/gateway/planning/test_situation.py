@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import CircuitTable, PlanningTable
+from gateway.config import Cell, CircuitTable, PlanningTable
 from gateway.model import (
     GridWindow,
     Need,
@@ -25,6 +25,8 @@ from gateway.model import (
     VehicleSample,
     WindowKind,
 )
+from gateway.planning.ageing import wear
+from gateway.planning.problem import Wear
 from gateway.planning.question import Past, Question
 from gateway.planning.situation import situation
 from gateway.planning.steps import horizon_of, mean, repeated
@@ -85,6 +87,14 @@ def test_an_announced_journey_stands_in_place_of_the_daily_one_near_to_it():
     assert [round(d.energy_wh) for d in car.departures] == [34_200, 28_800]
     assert car.trips[0].energy_wh == 9000.0
     assert car.ceiling_wh == pytest.approx(34_200)
+
+
+def test_what_packs_tell_of_themselves_prices_their_wear_unless_the_owner_does():
+    old = replace(CAR, vehicle=replace(CAR.vehicle, soh_pct=80.0))
+    assert store("garage").wear == wear(Cell.NMC622, 36_000, 36 * 170)
+    assert store("garage", car=old).wear.per_kwh < store("garage").wear.per_kwh
+    assert store("battery").wear.resting
+    assert store("battery", site_planning=PlanningTable(battery_wear_per_kwh=0.03)).wear == Wear(0.03)
 
 
 def test_a_told_need_is_for_the_time_it_names():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gateway.__main__ import main
-from gateway.config import load
-from gateway.planning.ageing import Cell, wear
+from gateway.config import Cell, load
+from gateway.planning.ageing import wear
 from gateway.planning.problem import Wear
 from gateway.year import command, options, plots, report, synthetic
 from gateway.year.driving import Habit
