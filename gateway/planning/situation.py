@@ -22,7 +22,7 @@ from gateway.planning.problem import (
     Series,
 )
 from gateway.planning.question import Past, Question
-from gateway.planning.steps import Stretch, horizon_of, largest, least, mean
+from gateway.planning.steps import Stretch, horizon_of, largest, least, mean, quarters_told
 from gateway.planning.stores import stores_of
 from gateway.planning.tariffs import priced
 
@@ -110,12 +110,30 @@ def _seen(band: Band, past: Past | None, horizon: Horizon) -> Band:
 
 
 def _sun(question: Question, horizon: Horizon) -> Band:
-    told, past = _told(question.solar, horizon), question.past
+    """What was told of the sun is corrected by how wrong it was so far; where the sun is not measured, it is taken as told."""
+    ahead = tuple(s for s in question.solar if s.ends_at > horizon.starts_at)
+    told, past = _told(ahead, horizon), question.past
     if past is None or not np.isfinite(past.pv_w).any():
-        own = Band.sure(np.zeros(horizon.steps))
-    else:
-        own = forecast.pv(_history(past, horizon, "pv_w"), horizon.starts_at, horizon.hours)
-    return own if told is None else _over(told, own)
+        none = Band.sure(np.zeros(horizon.steps))
+        return none if told is None else _over(told, none)
+    history, handed = _history(past, horizon, "pv_w"), quarters_told(question.solar) if told else None
+    found = forecast.pv(history, horizon.starts_at, horizon.hours, handed=handed)
+    return found if told is None else _as_wide_as_told(found, ahead, told.p50, horizon)
+
+
+def _as_wide_as_told(found: Band, ahead: Iterable[ToldSlot], told_w: Series, horizon: Horizon) -> Band:
+    """Return the corrected forecast with the quantiles that were told, corrected alike, where there were any."""
+    right = np.divide(found.p50, told_w, out=np.ones(horizon.steps), where=told_w > 0)
+    low, high = (
+        right
+        * mean(horizon, ((s.starts_at, s.ends_at, q) for s in ahead if (q := getattr(s, name)) is not None))
+        for name in ("p10", "p90")
+    )
+    return Band(
+        found.p50,
+        np.where(np.isnan(low), found.p10, np.minimum(low, found.p50)),
+        np.where(np.isnan(high), found.p90, np.maximum(high, found.p50)),
+    )
 
 
 def _history(past: Past | None, horizon: Horizon, name: str) -> forecast.History:

@@ -1,13 +1,16 @@
 """Pure: the steps of a plan, and what a stretch of time means on them."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from gateway.model import ToldSlot
+from gateway.planning.forecast import History
 from gateway.planning.problem import Horizon, Series
 
 SHORTEST_S = 60.0
+QUARTER_S = 900
 
 type Stretch = tuple[datetime, datetime, float]
 
@@ -59,6 +62,24 @@ def step_at(horizon: Horizon, moment: datetime) -> int:
     """Return the step that holds ``moment``; ``steps`` for one at or after the end, 0 for one before the start."""
     second = (moment - horizon.starts_at).total_seconds()
     return int(np.clip(np.searchsorted(edges_s(horizon), second, "right") - 1, 0, horizon.steps))
+
+
+def quarters_told(slots: Sequence[ToldSlot]) -> History:
+    """Return what was told, of the past as well, as means of the quarters of an hour; NaN where less than half of one was told."""
+    ordered = sorted(slots, key=lambda s: s.starts_at)
+    borders = np.array([(s.starts_at.timestamp(), s.ends_at.timestamp()) for s in ordered])
+    borders = np.maximum.accumulate(borders.ravel())
+    values = np.repeat([s.value for s in ordered], 2)[:-1]
+    within = np.diff(borders)
+    within[1::2] = 0.0
+    first = int(borders[0] // QUARTER_S)
+    edges = np.arange(first, -(-borders[-1] // QUARTER_S) + 1) * QUARTER_S
+    told_s, told_ws = (
+        np.diff(np.interp(edges, borders, np.append(0.0, np.cumsum(sums))))
+        for sums in (within, within * values)
+    )
+    means = np.where(told_s >= QUARTER_S / 2, told_ws / np.maximum(told_s, 1e-9), np.nan)
+    return History(datetime.fromtimestamp(first * QUARTER_S, UTC), QUARTER_S, means)
 
 
 def repeated(horizon: Horizon, values: Series) -> Series:

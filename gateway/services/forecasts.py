@@ -16,9 +16,9 @@ from gateway.model import PriceSlot, ToldSlot, ToldTrip
 
 LOGGER = logging.getLogger(__name__)
 
-PRICES_KEPT = timedelta(days=28)
-"""Past prices make the guess of those to come."""
-MOST_PRICES, MOST_SLOTS, MOST_TRIPS = 28 * 96 + 4 * 96, 4 * 288, 2000
+KEPT = {"prices": timedelta(days=28), "solar": timedelta(days=28)}
+"""Past prices make the guess of those to come; a solar forecast is corrected by how wrong it was."""
+MOST_PAST, MOST_SLOTS, MOST_TRIPS = 28 * 96, 4 * 288, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,18 @@ class Forecasts:
 
 
 def _merged(old: Sequence[Any], new: Sequence[Any], utc: datetime, kind: str) -> tuple[Any, ...]:
-    """Lay ``new`` over ``old``: prices keep what lies outside, announced trips are replaced as a whole, series from their start."""
+    """Lay ``new`` over ``old``: prices keep what lies outside, announced trips are replaced as a whole, series from their start.
+
+    Of the sun that came, what was told before it came stays.
+    """
     if kind == "trips":
         return tuple(sorted(new, key=lambda t: (t.leaves_at, t.device)))[:MOST_TRIPS]
+    came = tuple(s for s in old if s.ends_at <= utc) if kind == "solar" else ()
+    new = [s for s in new if not came or s.starts_at >= came[-1].ends_at]
     if not new:
-        return ()
+        return came
     begin, end = min(s.starts_at for s in new), max(s.ends_at for s in new)
-    later = kind == "prices"
-    kept = [s for s in old if s.ends_at <= begin or (later and s.starts_at >= end)]
-    oldest = utc - (PRICES_KEPT if later else timedelta(0))
+    kept = [s for s in old if s.ends_at <= begin or (kind == "prices" and s.starts_at >= end)]
+    oldest, most = utc - KEPT.get(kind, timedelta(0)), MOST_SLOTS + (MOST_PAST if kind in KEPT else 0)
     slots = sorted((s for s in (*kept, *new) if s.ends_at > oldest), key=lambda s: s.starts_at)
-    return tuple(slots[-(MOST_PRICES if later else MOST_SLOTS) :])
+    return tuple(slots[-most:])

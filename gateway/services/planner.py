@@ -151,12 +151,13 @@ class Planner:
 
     def outlook(self) -> Outlook:
         """Return what the plan rests on, for clients."""
-        told = self._forecasts.told
+        told, utc = self._forecasts.told, self._clock()
+        coming = tuple(s for s in told.solar if s.ends_at > utc)
         return Outlook(
             self.expected.load_w,
             self.expected.pv_w,
             self._scores.scores(),
-            Handed(told.solar, told.load, told.carbon, told.trips),
+            Handed(coming, told.load, told.carbon, told.trips),
         )
 
     def due(self) -> str:

@@ -29,7 +29,7 @@ from gateway.planning.ageing import wear
 from gateway.planning.problem import Wear
 from gateway.planning.question import Past, Question
 from gateway.planning.situation import situation
-from gateway.planning.steps import horizon_of, mean, repeated
+from gateway.planning.steps import horizon_of, mean, quarters_told, repeated
 from gateway.tariff_tables import TariffKind, TariffTable
 from tests.gateway.planning.site_stories import BATTERY, CAR, DAY, HOUR, NOW, OWNER, PRICES, asked
 
@@ -204,6 +204,40 @@ def test_a_sun_that_is_told_is_believed_and_doubted_within_reason():
     step = round((noon - NOW.replace(minute=15)) / timedelta(minutes=15)) + 1
     assert (posed.pv_w.p10[step], posed.pv_w.p50[step], posed.pv_w.p90[step]) == (1500.0, 4000.0, 5000.0)
     assert posed.pv_w.p50[0] == 0.0
+
+
+def test_a_sun_that_was_told_too_bright_for_weeks_is_believed_less_and_its_quantiles_with_it():
+    begin, noon = DAY - 14 * timedelta(days=1), DAY + timedelta(days=1, hours=12)
+    shines = [2000.0 if 40 <= n % 96 < 56 else 0.0 for n in range(14 * 96 + 64)]
+    past = Past(begin, (400.0,) * len(shines), tuple(shines))
+    told = tuple(
+        ToldSlot(begin + n * HOUR, begin + (n + 1) * HOUR, 4000.0 if 10 <= n % 24 < 14 else 0.0)
+        for n in range(16 * 24)
+    )
+    posed = problem(past=past, solar=told)
+    step = round((noon - NOW.replace(minute=15)) / timedelta(minutes=15)) + 1
+    assert 2000.0 < posed.pv_w.p50[step] < 2600.0
+    assert posed.pv_w.p10[step] <= posed.pv_w.p50[step] <= posed.pv_w.p90[step]
+    bands = tuple(replace(s, p10=0.5 * s.value, p90=1.2 * s.value) for s in told)
+    wide = problem(past=past, solar=bands).pv_w
+    assert wide.p10[step] == pytest.approx(0.5 * wide.p50[step])
+    assert wide.p90[step] == pytest.approx(1.2 * wide.p50[step])
+    right = tuple(replace(s, value=s.value / 2) for s in told)
+    assert problem(past=past, solar=right).pv_w.p50[step] == pytest.approx(2000.0, rel=0.03)
+
+
+def test_what_was_told_in_any_steps_becomes_quarters_with_its_gaps():
+    told = [
+        ToldSlot(NOW + HOUR, NOW + 2 * HOUR, 400.0),
+        *(ToldSlot(DAY + n * HOUR / 12, DAY + (n + 1) * HOUR / 12, 100.0 * n) for n in range(3)),
+    ]
+    history = quarters_told(told)
+    assert history.starts_at == DAY
+    assert history.w[0] == pytest.approx(100.0)
+    at = round((NOW.replace(minute=0) + HOUR - DAY) / timedelta(minutes=15))
+    assert np.isnan(history.w[1:at]).all()
+    assert list(history.w[at : at + 4]) == [400.0] * 4
+    assert np.isnan(history.w[at + 4])
 
 
 def test_both_days_on_which_the_clock_is_moved_are_posed():

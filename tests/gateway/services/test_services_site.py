@@ -315,6 +315,21 @@ async def test_a_forecast_replaces_what_was_told_from_its_start_on(store):
     assert [s.value for s in site._forecasts.told.solar] == [0.0, 100.0, 7.0]
 
 
+def test_of_the_sun_that_came_stays_what_was_told_before_and_clients_see_what_is_to_come(tmp_path):
+    now = NOW
+    kept = Forecasts(tmp_path / "forecasts.json", lambda: now)
+    told = [ToldSlot(NOW + h * HOUR, NOW + (h + 1) * HOUR, 100.0 * h) for h in range(4)]
+    kept.put("solar", told)
+    now = NOW + 2 * HOUR
+    kept.put("solar", [replace(s, value=7.0) for s in told])
+    assert [s.value for s in kept.told.solar] == [0.0, 100.0, 7.0, 7.0]
+    kept.put("solar", ())
+    assert [s.value for s in Forecasts(tmp_path / "forecasts.json", lambda: now).told.solar] == [0.0, 100.0]
+    now = NOW + timedelta(days=29)
+    kept.put("solar", [ToldSlot(now, now + HOUR, 1.0)])
+    assert [s.value for s in kept.told.solar] == [1.0]
+
+
 async def test_the_link_carries_only_the_part_of_a_plan_that_is_trusted(store):
     site = build(store)
     slots = tuple(
