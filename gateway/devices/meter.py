@@ -356,7 +356,7 @@ class SunSpecMeter(PolledMeter):
     async def _read(self) -> tuple[object, MeterSample | None]:
         values = await self._map.read(self._model, REGISTERS_PER_READ)
         sample_of = sample_of_meter if self._model in METERS else sample_of_inverter
-        return values, sample_of(values, monotonic(), self._options.phases)
+        return values.registers, sample_of(values, monotonic(), self._options.phases)
 
 
 def _parts(values: Values, pattern: str) -> list[float]:

@@ -1,18 +1,20 @@
 """SunSpec: the chain of models in a device's holding registers, decoded from the official definitions (modbus.md 2).
 
 Decoding and walking are pure; ``SunSpecMap`` does the reading. A block always begins with its header (ID, L), so that
-offsets are those of the standard's tables and a map that moved is noticed.
+offsets are those of the standard's tables and a map that moved is noticed. Of the many points of a block few are ever asked
+for, so each is decoded when it is.
 """
 
 import json
 import math
 import struct
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, override
 
 from gateway.devices.modbus_bus import ModbusBus
 from gateway.faults import Malformed, Misuse, Refused
@@ -79,6 +81,19 @@ def definition(model: int) -> Mapping[str, Any] | None:
     return read
 
 
+@cache
+def counters(model: int) -> tuple[int, ...]:
+    """Return where in a block of ``model`` it stands how often its groups repeat."""
+    group = (definition(model) or {}).get("group", {})
+    counts = {inner.get("count") for inner in group.get("groups", ())}
+    offsets, offset = [], 0
+    for point in group.get("points", ()):
+        if point["name"] in counts:
+            offsets.append(offset)
+        offset += point["size"]
+    return tuple(offsets)
+
+
 def layout(defined: Mapping[str, Any], block: Sequence[int]) -> tuple[Point, ...]:
     """Place all points that lie within ``block``; repeating groups become ``Group[0].Point`` by the counts in it."""
     placed: list[Point] = []
@@ -116,10 +131,40 @@ def layout(defined: Mapping[str, Any], block: Sequence[int]) -> tuple[Point, ...
     return tuple(placed)
 
 
-def decode(points: Sequence[Point], block: Sequence[int]) -> dict[str, Value]:
-    """Decode ``points``, scaled; None for what the device does not implement or whose scale factor is impossible."""
-    raw = {p.name: _raw(p.type, block[p.offset : p.offset + p.size]) for p in points}
-    return {p.name: _scaled(raw[p.name], p, raw) for p in points}
+class Block(Mapping[str, Value]):
+    """The values of ``points``, scaled; None for what the device does not implement or whose scale factor is impossible."""
+
+    __slots__ = ("points", "registers")
+
+    def __init__(self, points: Mapping[str, Point], registers: Sequence[int]) -> None:
+        self.points = points
+        self.registers = registers
+
+    @override
+    def __getitem__(self, name: str) -> Value:
+        point = self.points[name]
+        raw = _raw(point.type, self.registers[point.offset : point.offset + point.size])
+        if point.type == "sunssf":
+            return raw if raw in SCALES else None
+        if point.scale is None or raw is None or isinstance(raw, str):
+            return raw
+        factor = _factor(point.scale, self)
+        if factor is None:
+            return None
+        return raw * int(10**factor) if factor >= 0 else raw / 10**-factor
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.points)
+
+    @override
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def decode(points: Iterable[Point], registers: Sequence[int]) -> Block:
+    """Return the values of ``points`` in a block."""
+    return Block({p.name: p for p in points}, registers)
 
 
 def encode(point: Point, value: float, values: Values) -> Registers:
@@ -200,7 +245,9 @@ class SunSpecMap:
     def __init__(self, bus: ModbusBus) -> None:
         self._bus = bus
         self._chain: tuple[ModelAt, ...] = ()
-        self._last: dict[int, tuple[ModelAt, tuple[Point, ...], Values]] = {}
+        self._last: dict[int, tuple[ModelAt, Block]] = {}
+        self._layouts: dict[int, tuple[Registers, Mapping[str, Point]]] = {}
+        """The newest of each model, by what it follows from: the length of its block and the counts in it."""
 
     async def scan(self) -> None:
         """Read the chain anew."""
@@ -216,17 +263,16 @@ class SunSpecMap:
         """Read the common model that stands before ``model`` in the chain; it names that part of the device."""
         index = self._chain.index(self._at(model))
         before = [at for at in self._chain[:index] if at.model == 1]
-        return decode(*await self._block(before[-1], before[-1].length + 2)) if before else {}
+        return await self._block(before[-1], before[-1].length + 2) if before else {}
 
-    async def read(self, model: int, registers: int | None = None) -> Values:
+    async def read(self, model: int, registers: int | None = None) -> Block:
         """Read ``model``, or only its first ``registers`` (header included). A moved map is scanned again, once."""
         for _ in range(2):
             at = self._at(model)
-            points, block = await self._block(at, min(registers or END, at.length + 2))
-            if block[:2] == (at.model, at.length):
-                values = decode(points, block)
-                self._last[model] = at, points, values
-                return values
+            block = await self._block(at, min(registers or END, at.length + 2))
+            if block.registers[:2] == (at.model, at.length):
+                self._last[model] = at, block
+                return block
             await self.scan()
         raise Malformed(f"model {model} is not where the chain says")
 
@@ -234,13 +280,13 @@ class SunSpecMap:
         """Write adjoining points of a model that was read before, in one request. Raises what ``encode`` does."""
         if model not in self._last:
             raise Misuse(f"model {model} was not read before the write")
-        at, points, values = self._last[model]
-        chosen = [p for p in points if p.name in wanted]
-        if len(chosen) != len(wanted):
+        at, block = self._last[model]
+        if not wanted.keys() <= block.points.keys():
             raise Malformed(f"model {model} is too short for {list(wanted)}")
+        chosen = sorted((block.points[name] for name in wanted), key=attrgetter("offset"))
         if any(a.offset + a.size != b.offset for a, b in pairwise(chosen)):
             raise Misuse(f"model {model}: {list(wanted)} do not adjoin")
-        words = [w for p in chosen for w in encode(p, wanted[p.name], values)]
+        words = [w for p in chosen for w in encode(p, wanted[p.name], block)]
         await self._bus.write_registers(at.address + chosen[0].offset, words)
 
     def _at(self, model: int) -> ModelAt:
@@ -249,46 +295,40 @@ class SunSpecMap:
                 return at
         raise Malformed(f"the device has no SunSpec model {model}")
 
-    async def _block(self, at: ModelAt, count: int) -> tuple[tuple[Point, ...], Registers]:
+    async def _block(self, at: ModelAt, count: int) -> Block:
         defined = definition(at.model)
         if defined is None:
             raise Misuse(f"model {at.model} has no definition here")
-        block: Registers = ()
-        while len(block) < count:
-            step = min(REGISTERS_PER_READ, count - len(block))
-            block += await self._bus.read_holding(at.address + len(block), step)
-        return layout(defined, block), block
+        registers: Registers = ()
+        while len(registers) < count:
+            step = min(REGISTERS_PER_READ, count - len(registers))
+            registers += await self._bus.read_holding(at.address + len(registers), step)
+        shape = len(registers), *(registers[o] for o in counters(at.model) if o < len(registers))
+        laid = self._layouts.get(at.model)
+        if laid is None or laid[0] != shape:
+            laid = self._layouts[at.model] = shape, {p.name: p for p in layout(defined, registers)}
+        return Block(laid[1], registers)
 
 
 def _raw(kind: str, words: Sequence[int]) -> Value:
     """Decode one point without scale; None for the type's "not implemented"."""
-    data = struct.pack(f">{len(words)}H", *words)
-    bits = 8 * len(data)
+    bits, unsigned = 16 * len(words), 0
+    for word in words:
+        unsigned = unsigned << 16 | word
     if kind in SIGNED:
-        signed = int.from_bytes(data, signed=True)
-        return None if signed == -(1 << bits - 1) else signed
-    unsigned = int.from_bytes(data)
+        least = 1 << bits - 1
+        return None if unsigned == least else unsigned - 2 * (unsigned & least)
     if kind in UNSIGNED:
         return None if unsigned == (1 << bits) - 1 else unsigned
     if kind in COUNTERS:
         return unsigned or None
+    data = unsigned.to_bytes(2 * len(words))
     if kind == "float32":
         real: float = struct.unpack(">f", data)[0]
         return real if math.isfinite(real) else None
     if kind == "string":
         return data.decode("latin-1").strip("\0 ") or None
     return None
-
-
-def _scaled(raw: Value, point: Point, raws: Values) -> Value:
-    if point.type == "sunssf":
-        return raw if raw in SCALES else None
-    if point.scale is None or raw is None or isinstance(raw, str):
-        return raw
-    factor = _factor(point.scale, raws)
-    if factor is None:
-        return None
-    return raw * int(10**factor) if factor >= 0 else raw / 10**-factor
 
 
 def _factor(scale: str | int, raws: Values) -> int | None:

@@ -14,6 +14,7 @@ from gateway.devices.sunspec import (
     MODELS_MAX,
     SAME_LAYOUT,
     SunSpecMap,
+    counters,
     decode,
     definition,
     encode,
@@ -241,6 +242,17 @@ def test_a_number_that_a_point_cannot_hold_is_not_written():
         encode(points["WSetPct"], 40, {"WSetPct_SF": None})
 
 
+@pytest.mark.parametrize("model", [1, 103, 113, 203, 213, 701, 702, 703, 704, 713, 714])
+def test_how_often_a_group_repeats_stands_before_all_groups(model):
+    def counts(group):
+        for inner in group.get("groups", ()):
+            yield from (name for name in [inner.get("count")] if isinstance(name, str))
+            yield from counts(inner)
+
+    points = {p.offset: p.name for p in layout(definition(model), [0] * 250)}
+    assert [points[offset] for offset in counters(model)] == list(counts(definition(model)["group"]))
+
+
 @pytest.fixture
 async def device():
     name = [ord("A") << 8] + [0] * 65
@@ -289,6 +301,18 @@ async def test_a_map_that_moved_is_found_again(over, device):
     device.holding = chained((1, [0] * 66), (713, [10_000, 5_000, 55, 99, 0, 0, 0]))
     device.holding |= dict.fromkeys(range(40079, 40400), 0)
     assert (await over.read(713))["SoC"] == 55
+
+
+async def test_a_block_that_counts_more_groups_has_their_points(over, device):
+    device.holding = chained((1, [0] * 66), (714, [0] * 43))
+    device.holding |= dict.fromkeys(range(40118, 40400), 0)
+    await over.scan()
+    assert "Prt[0].PrtTyp" not in await over.read(714)
+    ports = 40070 + counters(714)[0]
+    device.holding[ports] = 1
+    assert "Prt[0].PrtTyp" in await over.read(714)
+    device.holding[ports] = 0
+    assert "Prt[0].PrtTyp" not in await over.read(714)
 
 
 async def test_a_model_that_is_gone_is_malformed(over, device):
