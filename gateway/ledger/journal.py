@@ -252,6 +252,18 @@ class Journal:
             return None
         return EnergyTotals(max(0.0, last[0] - first[0]), max(0.0, last[1] - first[1]))
 
+    def used_since(self, device: DeviceId, start: datetime) -> EnergyTotals:
+        """Return the energy since ``start`` to the newest count, as far back as the journal reaches."""
+        query = "SELECT in_wh, out_wh FROM samples WHERE device = ? AND utc >= ? ORDER BY utc {} LIMIT 1"
+        oldest, newest = (
+            self._query(query.format(way), (device, start.timestamp())) for way in ("ASC", "DESC")
+        )
+        first = self._reading(device, start.timestamp()) or next(iter(oldest), None)
+        last = self._counted[device][1:] if device in self._counted else next(iter(newest), None)
+        if first is None or last is None:
+            return EnergyTotals()
+        return EnergyTotals(max(0.0, last[0] - first[0]), max(0.0, last[1] - first[1]))
+
     def _reading(self, device: DeviceId, utc: float) -> tuple[float, float] | None:
         """Return the totals at ``utc``: between its two neighbours, of which the later may be the newest count."""
         query = "SELECT utc, in_wh, out_wh FROM samples WHERE device = ? AND utc {} ? ORDER BY utc {} LIMIT 1"

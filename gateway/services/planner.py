@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from gateway.api.site import Handed, Outlook
 from gateway.config import SiteConfig
 from gateway.faults import FaultCode, Unreachable
 from gateway.ledger.means import QUARTER_S, QuarterMean
-from gateway.model import DeviceId, Plan, Snapshot, Trip, Wishes
+from gateway.model import DeviceId, EnergyTotals, MeterRole, Plan, Snapshot, Trip, Wishes
 from gateway.planning.question import Answer, Expected, Past, Question, SiteFacts
 from gateway.services.fault_board import FaultBoard
 from gateway.services.forecasts import Forecasts
@@ -51,6 +52,9 @@ class Remembered(Protocol):
 
     def trips(self, charger: DeviceId | None, limit: int) -> list[Trip]:
         """Return the newest trips."""
+
+    def used_since(self, device: DeviceId, start: datetime) -> EnergyTotals:
+        """Return the energy since ``start``, as far back as it is known."""
 
 
 class Solving(Protocol):
@@ -237,6 +241,7 @@ class Planner:
             self._facts,
             because,
             self._prices.slots,
+            imported_wh=self._imported_wh(snapshot, utc),
             solar=told.solar,
             load=told.load,
             carbon=told.carbon,
@@ -244,6 +249,17 @@ class Planner:
             past=_past(means, self._past.mean_now(WATCHED_S)),
             driven=tuple(self._past.trips(None, TRIPS)),
         )
+
+    def _imported_wh(self, snapshot: Snapshot, utc: datetime) -> float:
+        """Return what was imported this month by the clock on the wall, where the tariff has tiers that ask for it."""
+        tariff = self._facts.tariff
+        meter = next((d.id for d in snapshot.devices.values() if d.role is MeterRole.GRID), None)
+        if tariff is None or not tariff.tiers or meter is None:
+            return 0.0
+        local = utc.astimezone(ZoneInfo(self._facts.time_zone))
+        return self._past.used_since(
+            meter, local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        ).in_wh
 
     def _look(self) -> Seen | None:
         snapshot, wishes = self._known()

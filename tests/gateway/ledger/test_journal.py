@@ -90,6 +90,20 @@ def test_usage_reaches_to_the_newest_count_and_not_beyond(journal):
     assert journal.usage_wh("nobody", after(0), after(30)) is None
 
 
+def test_what_was_used_since_a_moment_is_known_as_far_back_as_the_journal_reaches_and_after_a_restart(path):
+    journal = Journal(path, Faults())
+    assert journal.used_since("grid", after(0)).in_wh == 0.0
+    for i in range(121):
+        journal.record(snapshot(float(i)))
+    assert journal.used_since("grid", after(60)).in_wh == pytest.approx(60.0)
+    assert journal.used_since("grid", after(-86_400)).in_wh == pytest.approx(120.0)
+    assert journal.used_since("grid", after(500)).in_wh == 0.0
+    journal.close()
+    again = Journal(path, Faults())
+    assert again.used_since("grid", after(0)).in_wh == pytest.approx(120.0)
+    again.close()
+
+
 def test_history_gives_the_newest_rows_oldest_first(journal):
     for i in range(100):
         journal.record(snapshot(i * 10.0, power_w=100.0 * i))

@@ -14,9 +14,11 @@ from gateway.model import (
     DeviceInfo,
     DeviceKind,
     DeviceSettings,
+    EnergyTotals,
     EvseSample,
     EvseState,
     GridWindow,
+    MeterRole,
     OwnerSettings,
     Plan,
     PlanSlot,
@@ -26,6 +28,7 @@ from gateway.model import (
     Wishes,
 )
 from gateway.planning.question import Answer, Expected
+from gateway.planning.situation import situation
 from gateway.services.fault_board import FaultBoard
 from gateway.services.forecasts import Forecasts
 from gateway.services.planner import Planner
@@ -35,13 +38,13 @@ from gateway.state import SiteState
 
 NOW = datetime(2026, 11, 24, 12, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-CONFIG = parse(
-    {
-        "site": {"name": "House", "serial": "NE-1", "time_zone": "Europe/Amsterdam"},
-        "grid": {"main_fuse_a": 25.0},
-        "devices": {},
-    }
-)
+MONTH = datetime(2026, 10, 31, 23, tzinfo=UTC)
+TABLES = {
+    "site": {"name": "House", "serial": "NE-1", "time_zone": "Europe/Amsterdam"},
+    "grid": {"main_fuse_a": 25.0},
+    "devices": {},
+}
+CONFIG = parse(TABLES)
 
 
 class Solver:
@@ -75,11 +78,14 @@ class Past:
     def trips(self, charger, limit):
         return []
 
+    def used_since(self, device, start):
+        return EnergyTotals(3000.0 if (device, start) == ("grid", MONTH) else 0.0)
+
 
 class House:
     """What the services know, the clock, and the planner over both."""
 
-    def __init__(self, tmp_path, notes=()):
+    def __init__(self, tmp_path, notes=(), config=CONFIG):
         self.utc, self.wishes, self.soc_pct, self.notes = NOW, Wishes(), 50.0, notes
         self.past, self.made, self.plugged = Past(), [], True
         self.faults = FaultBoard(lambda: self.utc)
@@ -87,7 +93,7 @@ class House:
         self.forecasts = Forecasts(tmp_path / "forecasts.json", lambda: self.utc)
         self.solver = Solver(self.answer)
         self.planner = Planner(
-            CONFIG,
+            config,
             self.prices,
             self.forecasts,
             self.past,
@@ -99,7 +105,8 @@ class House:
         )
 
     def snapshot(self):
-        state = SiteState([DeviceInfo("garage", DeviceKind.EVSE, "L", "e")], lambda: self.utc)
+        meter = DeviceInfo("grid", DeviceKind.METER, "M", "m", role=MeterRole.GRID)
+        state = SiteState([DeviceInfo("garage", DeviceKind.EVSE, "L", "e"), meter], lambda: self.utc)
         car = VehicleSample(self.soc_pct, 36_000.0)
         state.put("garage", EvseSample(49.0, EvseState.READY, self.plugged, 0.0, 6000.0, 6000.0, vehicle=car))
         return state.snapshot(50.0)
@@ -210,6 +217,19 @@ async def test_no_price_for_this_hour_is_told_where_prices_are_expected(tmp_path
     house.prices.hand_in((PriceSlot(NOW, NOW + HOUR, 0.3, 0.1),))
     await house.plan()
     assert not house.faults.active()
+
+
+async def test_a_tariff_with_tiers_is_planned_from_what_was_imported_this_month(tmp_path):
+    tiers = [{"from_kwh": 2.0, "extra_per_kwh": 0.1}, {"from_kwh": 5.0, "extra_per_kwh": 0.2}]
+    tariff = {"kind": "fixed", "import_per_kwh": 0.3, "tiers": tiers}
+    house = House(tmp_path, config=parse({**TABLES, "tariff": tariff}))
+    await house.plan()
+    question = house.solver.questions[-1]
+    assert question.imported_wh == 3000.0
+    assert [(t.from_wh, t.extra_per_kwh) for t in situation(question).problem.grid.tiers] == [
+        (0.0, 0.1),
+        (2000.0, 0.2),
+    ]
 
 
 async def test_gaps_in_the_past_stay_gaps(house):
