@@ -15,7 +15,7 @@ from gateway.planning.fleet.cars import Places, Table, cars_of
 from gateway.planning.fleet.least_power import lift
 from gateway.planning.fleet.prices import Coordination, Duals, coordinate, groups_of, whole_answers
 from gateway.planning.fleet.reading import Course, course_of, schedule_of
-from gateway.planning.fleet.site import share_of, with_one_store
+from gateway.planning.fleet.site import kept_apart, share_of, with_one_store
 from gateway.planning.optimizer import solve
 from gateway.planning.optimizer.facts import Facts, facts_of
 from gateway.planning.optimizer.soft import sooner
@@ -48,7 +48,7 @@ def solve_fleet(problem: Problem, *, within_s: float = 10.0) -> Schedule:
     if len(problem.stores) <= FEW:
         return solve(problem, within_s=within_s)
     try:
-        schedule = _planned(facts_of(problem), began, within_s)
+        schedule = _planned(kept_apart(facts_of(problem)), began, within_s)
     except Exception:  # the optimizer's plan, or its rule, is better than none
         LOGGER.exception("The fleet's planning failed")
         schedule = None
@@ -67,10 +67,11 @@ def _planned(facts: Facts, began: float, within_s: float) -> Schedule | None:
 
 
 def _plain(facts: Facts) -> bool:
-    """Tell whether all that the problem asks for is known here; the rest is for the optimizer, unless there are too many."""
-    return len(facts.packs) > WHOLE or not (
-        facts.sold or any(p.resting or p.converter.idle_w for p in facts.packs)
-    )
+    """Tell whether all that the problem asks for is known here; the rest is for the optimizer, unless there are too many.
+
+    The price of resting alone, a cent a day for a kWh, is not worth the optimizer's time.
+    """
+    return len(facts.packs) > WHOLE or not (facts.sold or any(p.converter.idle_w for p in facts.packs))
 
 
 class _Fleet:

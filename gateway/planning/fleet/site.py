@@ -72,6 +72,21 @@ def exchange_of(facts: Facts, fleet_kw: Series) -> Exchange | None:
     )
 
 
+def kept_apart(facts: Facts) -> Facts:
+    """Return ``facts`` with batteries that feed no car, where the owner wants that: while any car may charge, they give the house
+    alone, each its part of what that draws. They then export nothing, which the optimizer of homes would let them do.
+    """
+    if facts.battery_may_charge_car:
+        return facts
+    zero = np.zeros(facts.steps)
+    charging = sum((p.charge_kw for p in facts.packs if p.is_car), zero) > 0
+    given = sum((p.discharge_kw for p in facts.packs if not p.is_car), zero)
+    house = np.where(charging, np.maximum(facts.load_kw - facts.pv_kw, 0.0), np.inf)
+    share = np.minimum(1.0, np.divide(house, given, out=np.ones(facts.steps), where=given > 0))
+    packs = (p if p.is_car else replace(p, discharge_kw=p.discharge_kw * share) for p in facts.packs)
+    return replace(facts, packs=tuple(packs))
+
+
 def with_one_store(facts: Facts) -> Facts:
     """Return ``facts`` with the whole fleet as one store."""
     # The odd kilowatt keeps what is rounded in the sum possible.

@@ -166,6 +166,31 @@ def test_a_small_fleet_meets_every_departure(seed, cars, back):
     keeps_its_limits(problem, schedule)
 
 
+@pytest.mark.parametrize("whole", [200, 10])
+def test_a_battery_that_may_not_feed_cars_gives_the_house_alone(monkeypatch, whole):
+    monkeypatch.setattr(planning, "WHOLE", whole)
+    problem = site(12, seed=3, back=False)
+    full = np.ones(STEPS)
+    battery = Store("battery", 200e3, 200e3, 50e3 * full, 50e3 * full, Converter(0.95, 0.95), wear=Wear(0.02))
+    second = replace(battery, id="second", discharge_max_w=100e3 * full)
+    problem = replace(problem, stores=(*problem.stores, battery, second))
+    gave = {}
+    for allowed in (False, True):
+        schedule = solve_fleet(replace(problem, battery_may_charge_car=allowed), within_s=20)
+        keeps_apart = sum(np.maximum(-schedule.power_w[name], 0) for name in ("battery", "second"))
+        charging = sum(np.maximum(schedule.power_w[s.id], 0) for s in problem.stores if s.is_car) > 1
+        gave[allowed] = (keeps_apart - problem.load_w.p50)[charging].max()
+        assert schedule.shortfalls == ()
+    assert gave[False] <= 1
+    assert gave[True] > 1000
+
+
+def test_the_price_of_resting_does_not_keep_a_fleet_from_being_planned_as_one():
+    problem = site(12)
+    worn = replace(problem, stores=tuple(replace(s, wear=Wear(0.02, ((0.0, 4e-4),))) for s in problem.stores))
+    assert solve_fleet(worn, within_s=20).cost == pytest.approx(solve_fleet(problem, within_s=20).cost)
+
+
 def test_few_stores_are_the_optimizer_s():
     problem = site(2)
     schedule = solve_fleet(problem, within_s=10)
