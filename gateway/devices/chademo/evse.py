@@ -52,7 +52,6 @@ from gateway.model import (
     EvseSample,
     Interval,
     Setpoint,
-    VehicleSample,
 )
 
 LOGGER = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class ChademoEvse:
         self._car = Car()
         self._lines: tuple[float, PilotLines] | None = None
         self._reading: tuple[float, Reading] | None = None
-        self._vehicle: VehicleSample | None = None
+        self._plugged: Car | None = None
         self._aux_voltage_v: float | None = None
         self._following, self._ignored = Following(), ""
         self._demand = Demand()
@@ -117,8 +116,9 @@ class ChademoEvse:
 
     def apply(self, setpoint: Setpoint) -> None:
         """Take the newest setpoint; it goes out at once where the ramp and the car allow."""
+        before = self._demand.setpoint
         self._demand = replace(self._demand, setpoint=setpoint)
-        if self._sink is not None:
+        if self._sink is not None and not _renews(before, setpoint):
             self._advance()
 
     def vehicle_says(self, aux_voltage_v: float | None) -> None:
@@ -273,10 +273,10 @@ class ChademoEvse:
         self._reading = (_now(), reading)
         self._demand = self._demand.learnt(_now(), self.info.rated, reading, self._progress.current_a)
         self._advance()
-        moment = self._moment()
+        moment = self._orders.moment
         if self._sink is not None and moment.inputs.pilot is not None:
             rated, trim_w = self.info.rated, self._demand.trim.offset_w
-            sample = report.sample(moment, reading, self._vehicle, rated, trim_w)
+            sample = report.sample(moment, reading, self._plugged, rated, trim_w)
             self._sink.sample(sample)
             self._watch(sample)
 
@@ -298,7 +298,7 @@ class ChademoEvse:
         self._orders = orders(self._progress, moment.inputs, self._charger)
         self._converter_link.order(self._orders.converter)
         self._pilot_link.order(self._orders.coils)
-        self._tell(before, replace(moment, progress=self._progress))
+        self._tell(before, self._orders.moment)
 
     def _moment(self) -> Moment:
         """Return all that is known now; an old answer is none."""
@@ -327,9 +327,9 @@ class ChademoEvse:
             because = f" ({progress.cause})" if progress.cause else ""
             LOGGER.info("%s: %s → %s%s", self.info.id, before.state, progress.state, because)
         if pilot is not None and not pilot.inserted:
-            self._vehicle = None
-        if (vehicle := report.vehicle(moment)) is not None:
-            self._vehicle = vehicle
+            self._plugged = None
+        if (car := report.introduced(moment)) is not None:
+            self._plugged = car
         if self._sink is None:
             return
         raised = report.faults(moment) | self._own_faults()
@@ -359,6 +359,13 @@ def _bus(at: ModbusAddress | ConverterTable) -> ModbusBus:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _renews(before: Setpoint | None, setpoint: Setpoint) -> bool:
+    """Tell whether a setpoint only lasts longer than the one before, which still holds: nothing comes of it at once."""
+    if before is None or _now() >= before.expires_at:
+        return False
+    return replace(setpoint, expires_at=before.expires_at) == before
 
 
 def _fresh[Seen](seen: tuple[float, Seen] | None, now: float, holds_s: float) -> Seen | None:

@@ -1,9 +1,9 @@
 """How the charger holds one of its Modbus devices: polled, ordered at once, and again before the device's patience ends."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
+from gateway.devices.clock import signalled
 from gateway.faults import FaultCode, Refused
 
 POLL_S = 0.1
@@ -55,9 +55,7 @@ class Link[Order]:
             if clock() >= read_at:
                 read_at = max(read_at + POLL_S, clock())
                 await self._read()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(min(read_at, renew_at)):
-                    await self._changed.wait()
+            await signalled(self._changed, min(read_at, renew_at))
 
     async def _carry_out(self, order: Order) -> None:
         try:

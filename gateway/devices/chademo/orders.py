@@ -7,6 +7,8 @@ energised and permitted, the lock never off above a safe voltage or under d2.
 from dataclasses import dataclass
 from math import ceil, trunc
 
+from msgspec import Struct
+
 from gateway.devices.chademo.causes import MEANINGS
 from gateway.devices.chademo.frames import (
     EvseCapability,
@@ -35,8 +37,7 @@ _CHARGING = EvseStatus.CHARGING | EvseStatus.LOCKED
 _ENDING = _CHARGING | EvseStatus.STOP
 
 
-@dataclass(frozen=True, slots=True)
-class Coils:
+class Coils(Struct, frozen=True):
     """Outputs of the pilot-line module."""
 
     d1: bool = False
@@ -44,8 +45,7 @@ class Coils:
     lock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ConverterOrder:
+class ConverterOrder(Struct, frozen=True):
     """Current into the car is positive."""
 
     mode: Mode = Mode.OFF
@@ -53,13 +53,23 @@ class ConverterOrder:
     current_a: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """``frames`` is empty while the EVSE has to keep silent; otherwise it is sent every 100 ms, in this order."""
+class Orders(Struct, frozen=True):
+    """What to command at ``moment``."""
 
     coils: Coils
     converter: ConverterOrder
-    frames: tuple[EvseFrame, ...]
+    moment: Moment
+
+    @property
+    def frames(self) -> tuple[EvseFrame, ...]:
+        """Empty while the EVSE has to keep silent; otherwise to be sent every 100 ms, in this order."""
+        moment = self.moment
+        status = POSTURES[moment.progress.state].status
+        if status is None:
+            return ()
+        if _freed(moment):
+            status &= ~EvseStatus.LOCKED
+        return _frames(moment, status | MEANINGS[moment.progress.cause].bit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +108,7 @@ POSTURES: dict[State, Posture] = {
 def orders(progress: Progress, inputs: Inputs, charger: Charger) -> Orders:
     """Return what to command now; total, never raises."""
     moment = Moment(progress, inputs, charger)
-    status = POSTURES[progress.state].status
-    if status is not None and _freed(moment):
-        status &= ~EvseStatus.LOCKED
-    frames = () if status is None else _frames(moment, status | MEANINGS[progress.cause].bit)
-    return Orders(_coils(moment), _converter(moment), frames)
+    return Orders(_coils(moment), _converter(moment), moment)
 
 
 def _freed(moment: Moment) -> bool:

@@ -1,5 +1,6 @@
 """A session as the rest of the house sees it: sample, vehicle and faults; pure."""
 
+from gateway.devices.chademo.car import Car
 from gateway.devices.chademo.causes import MEANINGS
 from gateway.devices.chademo.converter import Reading
 from gateway.devices.chademo.moment import RESTING, Moment, State
@@ -52,11 +53,14 @@ def evse_state(moment: Moment) -> EvseState:
     return _STATES[progress.state]
 
 
-def vehicle(moment: Moment) -> VehicleSample | None:
-    """Return the car as it tells of itself; None before it has pulled k, when its values are not yet true."""
+def introduced(moment: Moment) -> Car | None:
+    """Return the car; None before it has pulled k, when its values are not yet true."""
     car = moment.inputs.car
-    if not moment.permitted or not car.enabled:
-        return None
+    return car if moment.permitted and car.enabled else None
+
+
+def vehicle(car: Car) -> VehicleSample:
+    """Return the car as it tells of itself."""
     return VehicleSample(
         soc_pct=car.soc_pct,
         capacity_wh=car.capacity_wh,
@@ -74,10 +78,8 @@ def vehicle(moment: Moment) -> VehicleSample | None:
     )
 
 
-def sample(
-    moment: Moment, reading: Reading, known: VehicleSample | None, rated: Interval, trim_w: float
-) -> EvseSample:
-    """Return the sample; the two maxima are 0 unless current may flow right now."""
+def sample(moment: Moment, reading: Reading, known: Car | None, rated: Interval, trim_w: float) -> EvseSample:
+    """Return the sample; the two maxima are 0 unless current may flow right now. ``known`` is the car that is plugged in."""
     progress, output, pilot = moment.progress, reading.output, moment.inputs.pilot
     live = progress.state is State.ENERGISED
     charge_w = ac_power_w(moment.admitted_charge_a * output.voltage_v)
@@ -91,7 +93,7 @@ def sample(
         discharge_max_w=min(discharge_w, -rated.min_w) if live else 0.0,
         voltage_v=output.voltage_v,
         current_a=output.current_a,
-        vehicle=known,
+        vehicle=vehicle(known) if known else None,
         charged_wh=reading.charged_wh,
         discharged_wh=reading.discharged_wh,
         applied_w=ac_power_w(progress.current_a * output.voltage_v, trim_w) if live else None,
@@ -104,11 +106,14 @@ def faults(moment: Moment) -> dict[FaultCode, str]:
     """Return the faults that the session raises, and what stands against a new one, with their detail."""
     cause = moment.progress.cause
     code = MEANINGS[cause].fault
-    over = moment.progress.state in {State.IDLE, State.DONE} or evse_state(moment) is EvseState.UNPLUGGED
-    raised = {code: cause.replace("_", " ")} if code and not over else {}
+    raised = {code: cause.replace("_", " ")} if code and not _over(moment) else {}
     pilot, output = moment.inputs.pilot, moment.inputs.output
     if pilot is not None and pilot.emergency_stop:
         raised.setdefault(FaultCode.DEVICE_FAULT, "the emergency stop is pressed")
     elif output is not None and output.fault_bits:
         raised.setdefault(FaultCode.DEVICE_FAULT, f"converter fault bits 0x{output.fault_bits & 0xFFFF:04x}")
     return raised
+
+
+def _over(moment: Moment) -> bool:
+    return moment.progress.state in {State.IDLE, State.DONE} or evse_state(moment) is EvseState.UNPLUGGED

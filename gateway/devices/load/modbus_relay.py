@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.config import decode, within
 from gateway.devices import Sink
-from gateway.devices.clock import monotonic
+from gateway.devices.clock import monotonic, signalled
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.faults import ConfigError, FaultCode, Refused, Theirs
 from gateway.model import DeviceId, DeviceInfo, DeviceKind, FailSafeCard, Interval, LoadSample, Setpoint
@@ -159,9 +159,7 @@ class ModbusRelay:
                     await self._switch(sink, on=wanted)
                     fed_at = monotonic()
                 await self._look(sink)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._options.poll_s):
-                        await self._newer.wait()
+                await signalled(self._newer, monotonic() + self._options.poll_s)
         finally:
             if self._bus.connected and self._on is False:
                 with contextlib.suppress(Theirs, TimeoutError):

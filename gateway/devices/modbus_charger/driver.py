@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from gateway.devices import Sink
-from gateway.devices.clock import monotonic
+from gateway.devices.clock import monotonic, signalled
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.modbus_charger import report
@@ -188,9 +188,7 @@ class ModbusCharger:
                 if until is None:
                     look_at = min(look_at, monotonic() + self._poll_s)
                 else:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout_at(max(min(until, look_at), monotonic() + LEAST_WAIT_S)):
-                            await self._newer.wait()
+                    await signalled(self._newer, max(min(until, look_at), monotonic() + LEAST_WAIT_S))
         finally:
             await self._make_safe()
 

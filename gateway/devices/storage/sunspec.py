@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.config import decode, within
 from gateway.devices import Sink
-from gateway.devices.clock import monotonic
+from gateway.devices.clock import monotonic, signalled
 from gateway.devices.following import Following
 from gateway.devices.modbus_bus import ModbusBus, keep_connected
 from gateway.devices.storage.order import Standing, Step, differs, next_step
@@ -255,9 +255,7 @@ class SunSpecStorage:
             power_w = self._admitted_w(wanted)
             step, until = next_step(monotonic(), wanted, power_w, self._standing, self._options.lease_s)
             if step is Step.WAIT:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(None if until is None else max(0.0, until - monotonic())):
-                        await self._newer.wait()
+                await signalled(self._newer, until)
             elif step is not Step.END and self._tried != self._identity():
                 await self._try_timer(sink)
             else:

@@ -67,8 +67,8 @@ def test_a_soc_that_jumps_is_told_only_after_k():
     told = []
     while bench.progress.state is not State.ENERGISED:
         bench.tick()
-        if (vehicle := report.vehicle(moment(bench))) is not None:
-            told.append(vehicle.soc_pct)
+        if (car := report.introduced(moment(bench))) is not None:
+            told.append(report.vehicle(car).soc_pct)
     assert set(told) == {73}
 
 
