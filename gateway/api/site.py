@@ -132,7 +132,9 @@ class Drill:
 class Score:
     """How right the forecast of ``what`` (load or solar) was, ``lead_h`` hours ahead, over the last ``quarters`` of an hour.
 
-    ``bias_w`` is what was expected too much, ``error_w`` the mean error either way, ``mean_w`` what came.
+    ``bias_w`` is what was expected too much, ``error_w`` the mean error either way, ``mean_w`` what came; the last four weeks
+    count most. ``pinball_w`` is the mean loss of P10, P50 and P90. ``inside_pct`` is how often it came between P10 and P90, which
+    80 % should; None while no forecast left any doubt.
     """
 
     what: str
@@ -141,6 +143,8 @@ class Score:
     bias_w: float
     error_w: float
     mean_w: float
+    pinball_w: float = 0.0
+    inside_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

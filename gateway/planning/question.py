@@ -57,10 +57,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The forecast that the plan rests on, for the chart and for its score: one value per slot of the plan, in W."""
+    """The forecast that the plan rests on, for the chart and for its score: one value per slot of the plan, in W.
+
+    The P10 and P90 of both are there for the score alone.
+    """
 
     load_w: tuple[float, ...] = ()
     pv_w: tuple[float, ...] = ()
+    load_band_w: tuple[tuple[float, float], ...] = ()
+    pv_band_w: tuple[tuple[float, float], ...] = ()
+
+    def said(self, what: str, slot: int) -> tuple[float, float, float] | None:
+        """Return P10, P50 and P90 of ``what`` (load or solar) in a slot; None where nothing was expected of it."""
+        middle_w, band_w = (self.load_w, self.load_band_w) if what == "load" else (self.pv_w, self.pv_band_w)
+        if slot >= len(middle_w):
+            return None
+        low_w, high_w = band_w[slot] if slot < len(band_w) else (middle_w[slot],) * 2
+        return low_w, middle_w[slot], high_w
 
 
 @dataclass(frozen=True, slots=True)

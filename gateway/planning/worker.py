@@ -12,6 +12,7 @@ import msgspec
 from gateway.planning.fleet import solve_fleet
 from gateway.planning.optimizer import Solver
 from gateway.planning.orders import plan_of
+from gateway.planning.problem import Band, Series
 from gateway.planning.question import Answer, Expected, Question
 from gateway.planning.situation import situation
 
@@ -28,10 +29,16 @@ def answer_to(question: Question, solver: Solver | None = None) -> Answer:
     else:
         schedule = (solver or Solver()).solve(known.problem, within_s=question.within_s)
     plan = plan_of(known.problem, schedule, question.because, known.notes)
-    load_w, pv_w = known.problem.load_w.p50, known.problem.pv_w.p50
-    return Answer(
-        plan, Expected(tuple(round(float(w), 1) for w in load_w), tuple(round(float(w), 1) for w in pv_w))
-    )
+    load_w, pv_w = known.problem.load_w, known.problem.pv_w
+    return Answer(plan, Expected(_told(load_w.p50), _told(pv_w.p50), _band(load_w), _band(pv_w)))
+
+
+def _told(series: Series) -> tuple[float, ...]:
+    return tuple(round(float(w), 1) for w in series)
+
+
+def _band(band: Band) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(_told(band.p10), _told(band.p90), strict=True))
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

@@ -1,24 +1,23 @@
-"""How right the plan's forecasts were: what was expected an hour and a day ahead, against what came. Pure, but for its memory."""
+"""How right the plan's forecasts are: what was expected an hour, six and a day ahead, against what came. Pure, but for its memory."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
-from gateway.api.site import Score
+from gateway.api import site as api
 from gateway.ledger.means import QUARTER_S, QuarterMean
 from gateway.model import Plan
 from gateway.planning.question import Expected
+from gateway.planning.scores import Said, Score, judged
 
-LEADS_H = (1.0, 24.0)
-KEPT = 7 * 96
+LEADS_H = (1.0, 6.0, 24.0)
 LEAST = 4
 
 
 @dataclass(slots=True)
 class _Line:
-    """One forecast at one lead: what was expected of quarters to come, and (expected, came) of those that are past."""
+    """One forecast at one lead: what was expected of quarters to come, and how those did that are past."""
 
-    ahead: dict[int, float] = field(default_factory=dict)
-    pairs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    ahead: dict[int, Said] = field(default_factory=dict)
+    score: Score = field(default_factory=Score)
 
 
 class ForecastScores:
@@ -31,13 +30,13 @@ class ForecastScores:
     def expected(self, plan: Plan, expected: Expected) -> None:
         """Note what a plan expects of the quarters that lie one lead ahead of it."""
         now = int(plan.made_at.timestamp() // QUARTER_S)
+        at = {
+            int(slot.starts_at.timestamp() // QUARTER_S): n for n, slot in reversed([*enumerate(plan.slots)])
+        }
         for (what, lead_h), line in self._lines.items():
-            series = expected.load_w if what == "load" else expected.pv_w
             quarter = now + round(lead_h * 3600 / QUARTER_S)
-            for slot, power_w in zip(plan.slots, series, strict=False):
-                if int(slot.starts_at.timestamp() // QUARTER_S) == quarter:
-                    line.ahead.setdefault(quarter, power_w)
-                    break
+            if (number := at.get(quarter)) is not None and (said := expected.said(what, number)) is not None:
+                line.ahead.setdefault(quarter, said)
 
     def came(self, means: list[QuarterMean]) -> None:
         """Compare with quarters that have ended; those that were compared before are left out."""
@@ -48,27 +47,28 @@ class ForecastScores:
             self._last = quarter
             for (what, _), line in self._lines.items():
                 came_w = mean.load_w if what == "load" else mean.pv_w
-                foreseen_w = line.ahead.pop(quarter, None)
-                if foreseen_w is not None and came_w is not None:
-                    line.pairs.append((foreseen_w, came_w))
+                said = line.ahead.pop(quarter, None)
+                if said is not None and came_w is not None:
+                    line.score = line.score.after(judged([(said, came_w)]))
                 line.ahead = {q: w for q, w in line.ahead.items() if q > quarter}
 
-    def scores(self) -> tuple[Score, ...]:
+    def scores(self) -> tuple[api.Score, ...]:
         """Return one line per forecast and lead that enough is known of."""
         return tuple(
-            _score(what, lead_h, line.pairs)
+            _told(what, lead_h, line.score)
             for (what, lead_h), line in self._lines.items()
-            if len(line.pairs) >= LEAST
+            if line.score.count > LEAST - 0.5
         )
 
 
-def _score(what: str, lead_h: float, pairs: deque[tuple[float, float]]) -> Score:
-    count = len(pairs)
-    return Score(
+def _told(what: str, lead_h: float, score: Score) -> api.Score:
+    return api.Score(
         what,
         lead_h,
-        count,
-        round(sum(f - c for f, c in pairs) / count, 1),
-        round(sum(abs(f - c) for f, c in pairs) / count, 1),
-        round(sum(c for _, c in pairs) / count, 1),
+        round(score.count),
+        round(score.bias, 1),
+        round(score.mae, 1),
+        round(score.mean, 1),
+        round(score.pinball, 1),
+        round(100 * score.coverage, 1) if score.doubtful else None,
     )

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 
 from gateway.model import Trip
 from gateway.planning.driving import habits
-from gateway.planning.forecast import History, Issued, Score, load, pv, scored
+from gateway.planning.forecast import History, load, pv
 from gateway.planning.forecast.gaps import filled
 from gateway.planning.forecast.history import DAY, QUARTER_S, quarter_of
 from gateway.planning.problem import Band
+from gateway.planning.scores import Score, judged
 
 from .page import put_section
 
@@ -30,6 +31,8 @@ SUNS = ("PV1", "PV5", "PV7")
 MEAN_W = 500.0
 """Of each series, which are recorded as shares of their peak."""
 TWO_DAYS = np.full(192, 0.25)
+LEADS_H = (1, 6, 24, 48)
+"""1 h is the quarters up to 1 h ahead, 6 h those from there up to 6 h, and so on."""
 YEAR_2016 = datetime(2016, 1, 1, tzinfo=UTC)
 PANDEMIC = datetime(2020, 3, 1)
 """From then on the drivers stayed at home for months."""
@@ -79,18 +82,25 @@ def _pv(history: History, at: datetime) -> Band:
 
 def power_errors(w: np.ndarray, forecast: Forecast, every: int) -> dict[str, dict[str, Score]]:
     """Score forecasts issued all round the clock from March on, and persistence, per lead time."""
-    year = History(YEAR_2016, QUARTER_S, w)
     scores: dict[str, dict[str, Score]] = {}
     for now in _issues(len(w), every):
-        at = YEAR_2016 + timedelta(seconds=now * QUARTER_S)
+        at, truth = YEAR_2016 + timedelta(seconds=now * QUARTER_S), w[now : now + 192].tolist()
         said = {
             "yesterday": Band.sure(np.tile(w[now - DAY : now], 2)),
             "week": Band.sure(w[now - 7 * DAY : now - 5 * DAY]),
             "ours": forecast(History(YEAR_2016, QUARTER_S, w[:now]), at),
         }
         for name, band in said.items():
-            for lead_h, score in scored(Issued(at, TWO_DAYS, band), year).items():
-                rows = scores.setdefault(f"{lead_h:g} h", {})
+            pairs = list(
+                zip(
+                    zip(*(q.tolist() for q in (band.p10, band.p50, band.p90)), strict=True),
+                    truth,
+                    strict=True,
+                )
+            )
+            for begin_h, lead_h in pairwise((0, *LEADS_H)):
+                rows = scores.setdefault(f"{lead_h} h", {})
+                score = judged(pairs[4 * begin_h : 4 * lead_h])
                 rows[name] = rows.get(name, Score()).after(score, fades=np.inf)
     return scores
 

@@ -127,7 +127,8 @@ class House:
         plan = Plan(
             f"{self.utc:%H%M%S}", self.utc, self.utc + 2 * HOUR, question.because, slots, notes=self.notes
         )
-        return Answer(plan, Expected((500.0,) * 192, (0.0,) * 192))
+        band_w = ((450.0, 650.0),) * 192
+        return Answer(plan, Expected((500.0,) * 192, (0.0,) * 192, band_w, ((0.0, 0.0),) * 192))
 
     async def plan(self):
         """Plan if that is due; return why, "" where it is not."""
@@ -251,6 +252,8 @@ async def test_forecasts_are_scored_against_what_came(house):
         await house.plan()
     (score,) = house.planner.outlook().scores
     assert (score.what, score.lead_h, score.bias_w, score.error_w) == ("load", 1.0, -100.0, 100.0)
+    assert score.inside_pct == 100.0
+    assert score.pinball_w == pytest.approx((0.1 * 150 + 0.5 * 100 + 0.1 * 50) / 3, abs=0.1)
 
 
 async def test_a_mistake_in_planning_does_not_end_the_services(house, monkeypatch):
