@@ -29,6 +29,16 @@ _NO_REFERENCE_YET = (0x00, 0xF0)
 _NO_LEVEL_YET = (0x00, 0xFF)
 
 
+_KEPT_AS: dict[type[CarFrame], str] = {
+    CarLimits: "limits",
+    CarTimes: "times",
+    CarVoltage: "voltage",
+    CarFunctions: "functions",
+    CarSequence: "sequence",
+    CarExtension: "extension",
+}
+
+
 class Car(Struct, frozen=True):
     """The newest frame of each id, None until it came. ``request_at`` is when the requested current last changed.
 
@@ -53,31 +63,21 @@ class Car(Struct, frozen=True):
     def heard(self, frame: CarFrame, now: float) -> Car:
         """Return the car with ``frame`` taken in. Its maker's frame, which goes on outside a session, proves no life."""
         match frame:
-            case CarLimits():
-                car = replace(self, limits=frame)
-            case CarTimes():
-                car = replace(self, times=frame)
             case CarRequest():
-                car = self._asked(frame, now)
-            case CarVoltage():
-                car = replace(self, voltage=frame)
-            case CarFunctions():
-                car = replace(self, functions=frame)
+                return self._asked(frame, now)
             case CarDischarge():
-                car = replace(self, discharge=frame, discharge_stale_at=now + FRAME_STALE.give_up_s)
-            case CarSequence():
-                car = replace(self, sequence=frame)
-            case CarExtension():
-                car = replace(self, extension=frame)
+                stale_at = now + FRAME_STALE.give_up_s
+                return replace(self, discharge=frame, discharge_stale_at=stale_at, heard_at=now)
             case CarMaker():
                 return replace(self, maker=frame)
-        return replace(car, heard_at=now)
+        return replace(self, heard_at=now, **{_KEPT_AS[type(frame)]: frame})
 
     def _asked(self, frame: CarRequest, now: float) -> Car:
         same = self.request is not None and self.request.current_a == frame.current_a
         reports = frame.protocol >= SINCE_1_0 or CarStatus.CONTACTOR_OPEN in frame.status
         return replace(
             self,
+            heard_at=now,
             request=frame,
             request_at=self.request_at if same else now,
             request_stale_at=now + FRAME_STALE.give_up_s,

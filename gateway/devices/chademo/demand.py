@@ -1,6 +1,7 @@
 """What is asked of the charger right now, as AC power and as DC current; pure."""
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.devices.chademo.converter import Reading
 from gateway.devices.chademo.orders import CURRENT_STEP_A
@@ -12,8 +13,7 @@ END_AFTER_S = 30.0
 LIVE_V = 50.0
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """The newest setpoint, and the trim that makes AC power of it. ``released``: nothing is asked any more."""
 
     setpoint: Setpoint | None = None
@@ -23,6 +23,11 @@ class Demand:
     @property
     def _standing(self) -> Setpoint | None:
         return None if self.released else self.setpoint
+
+    def renewed_by(self, setpoint: Setpoint, now: float) -> bool:
+        """Tell whether ``setpoint`` asks for nothing else than what still holds, only for longer."""
+        before = self.setpoint
+        return before is not None and now < before.expires_at and _asked(before) == _asked(setpoint)
 
     def engage(self, now: float) -> bool:
         """A session is wanted."""
@@ -67,3 +72,7 @@ class Demand:
     @staticmethod
     def _old(wanted: Setpoint, now: float) -> bool:
         return now >= wanted.expires_at + END_AFTER_S
+
+
+def _asked(of: Setpoint) -> tuple[float, bool, bool, bool]:
+    return of.power_w, of.engage, of.owner_asked, of.wanted_w > 0

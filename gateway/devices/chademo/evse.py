@@ -116,9 +116,9 @@ class ChademoEvse:
 
     def apply(self, setpoint: Setpoint) -> None:
         """Take the newest setpoint; it goes out at once where the ramp and the car allow."""
-        before = self._demand.setpoint
+        moves = self._sink is not None and not self._demand.renewed_by(setpoint, _now())
         self._demand = replace(self._demand, setpoint=setpoint)
-        if self._sink is not None and not _renews(before, setpoint):
+        if moves:
             self._advance()
 
     def vehicle_says(self, aux_voltage_v: float | None) -> None:
@@ -359,13 +359,6 @@ def _bus(at: ModbusAddress | ConverterTable) -> ModbusBus:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _renews(before: Setpoint | None, setpoint: Setpoint) -> bool:
-    """Tell whether a setpoint only lasts longer than the one before, which still holds: nothing comes of it at once."""
-    if before is None or _now() >= before.expires_at:
-        return False
-    return replace(setpoint, expires_at=before.expires_at) == before
 
 
 def _fresh[Seen](seen: tuple[float, Seen] | None, now: float, holds_s: float) -> Seen | None:

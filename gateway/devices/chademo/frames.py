@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import lru_cache
 from typing import ClassVar
 
 from gateway.faults import Malformed
@@ -211,6 +212,7 @@ _CAR_FRAMES: dict[int, Callable[[bytes], CarFrame]] = {
 CAR_IDS = frozenset(_CAR_FRAMES)
 
 
+@lru_cache(64)  # a car repeats itself
 def decode_car(can_id: int, data: bytes) -> CarFrame | None:
     """Return the vehicle frame, None for an id that no car sends. Raises Malformed on a wrong length."""
     decode = _CAR_FRAMES.get(can_id)

@@ -1,10 +1,14 @@
 """AC power to DC current and back, and the trim that learns the losses."""
 
+from copy import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.devices.chademo.demand import Demand
 from gateway.devices.chademo.power import MOST_TRIM_W, Trim, ac_power_w, dc_power_w
+from gateway.model import Reason, Rung, Setpoint
 
 watts = st.floats(-7000, 7000)
 
@@ -44,3 +48,13 @@ def test_the_trim_is_bounded(events):
         now += elapsed_s
         trim = trim.follow(now, wanted_w, measured_w, free=free)
         assert abs(trim.offset_w) <= MOST_TRIM_W
+
+
+def test_a_setpoint_is_renewed_by_one_that_asks_for_the_same_while_it_holds():
+    asked = Setpoint("garage", 1500.0, 103.0, Reason(Rung.OWNER_REQUEST, "boost"))
+    demand = Demand(asked)
+    assert demand.renewed_by(replace(asked, expires_at=104.0, reason=Reason(Rung.PLAN, "price")), 102.9)
+    assert not demand.renewed_by(replace(asked, expires_at=104.0), 103.0)
+    for other in ({"power_w": 1501.0}, {"engage": False}, {"owner_asked": True}, {"wanted_w": 10.0}):
+        assert not demand.renewed_by(replace(asked, **other), 102.9)
+    assert not Demand().renewed_by(asked, 102.9)
