@@ -6,13 +6,14 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.config import Cell, PlanningTable, SiteConfig, load
 from gateway.faults import Refused
-from gateway.planning.ageing import battery_wear, wear
+from gateway.planning.ageing import battery_wear
 from gateway.tariff_tables import TariffTable
 from gateway.year import data, plots, report, synthetic
 from gateway.year.driving import Habit
@@ -23,7 +24,7 @@ from gateway.year.site import CAR, Reserve, Site, home
 from gateway.year.strategy import Strategy
 from gateway.year.study import Run, Study, simulate
 from gateway.year.tariff import TARIFFS, under
-from gateway.year.what_if import plugged_in, variants
+from gateway.year.what_if import Variant, plugged_in, variants
 
 LOGGER = logging.getLogger(__name__)
 WHAT_IF = (Strategy.UNMANAGED, Strategy.SMART, Strategy.V1G, Strategy.V2G)
@@ -39,18 +40,33 @@ def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
     market = _market(arguments, config)
     study = study_of(arguments, config, market, tariff)
     if arguments.what_if:
-        found = {v.name: _results(v.study, WHAT_IF, arguments.jobs) for v in variants(study, market, tariff)}
-        for name, results in found.items():
-            say(f"\n{name}: {report.verdict(results, currency)}\n\n{report.table(results, currency)}")
-        _write(arguments, say, {name: report.as_json(results) for name, results in found.items()}, [])
-        return 0
+        return _what_if(arguments, list(variants(study, market, tariff)), currency, say)
     runs = simulate(study, _strategies(arguments.strategies), _bar, arguments.jobs)
     results = [run.result for run in runs.values()]
     if arguments.json != Path("-"):
         say(f"{report.table(results, currency)}\n\n{report.verdict(results, currency)}")
-    _write(arguments, say, report.as_json(results), results)
+    _write(arguments, say, report.as_json(results), {"as it is": results})
     if arguments.plots:
         draw(arguments.plots, runs, study.record, currency)
+    return 0
+
+
+def _what_if(
+    arguments: argparse.Namespace, asked: Sequence[Variant], currency: str, say: Callable[[str], None]
+) -> int:
+    found: dict[str, list[Result]] = {}
+    for number, variant in enumerate(asked):
+        tell = partial(_bar_of, variant.name, number, len(asked))
+        found[variant.name] = [
+            r.result for r in simulate(variant.study, WHAT_IF, tell, arguments.jobs).values()
+        ]
+    if arguments.json != Path("-"):
+        say(report.what_if(found, currency))
+    _write(arguments, say, {name: report.as_json(results) for name, results in found.items()}, found)
+    if arguments.plots:
+        arguments.plots.mkdir(parents=True, exist_ok=True)
+        gains = {name: report.gains(results) for name, results in found.items()}
+        (arguments.plots / "what_if.svg").write_text(plots.what_if(gains, currency), encoding="utf-8")
     return 0
 
 
@@ -70,7 +86,7 @@ def study_of(
     site = replace(
         site_of(config, car_wh),
         habit=habit if arguments.plug_in is None else plugged_in(habit, arguments.plug_in),
-        car_wear=wear(worth.cell, car_wh, worth.car, worth.temperature_c),
+        car_wear=worth.wear(car_wh),
         reserve=Reserve(per_mw_h=arguments.reserve_price),
         car_start_wh=car_wh / 2,
     )
@@ -145,24 +161,27 @@ def _strategies(text: str) -> list[Strategy]:
         raise Refused(f"{error}; known: {', '.join(Strategy)}") from None
 
 
-def _results(study: Study, strategies: Sequence[Strategy], jobs: int) -> list[Result]:
-    return [run.result for run in simulate(study, strategies, _bar, jobs).values()]
+def _bar_of(name: str, number: int, count: int, _what: str, share: float) -> None:
+    _bar(f"{number + 1} of {count}: {name}", (number + share) / count)
 
 
 def _bar(what: str, share: float) -> None:
     if sys.stderr.isatty():
         done = "█" * round(share * 30)
         end = "\r\033[K" if share >= 1 else ""
-        sys.stderr.write(f"\r{done:<30} {share:4.0%} {what:<10}{end}")
+        sys.stderr.write(f"\r{done:<30} {share:4.0%} {what:<40}{end}")
         sys.stderr.flush()
 
 
 def _write(
-    arguments: argparse.Namespace, say: Callable[[str], None], plain: Any, results: Sequence[Result]
+    arguments: argparse.Namespace,
+    say: Callable[[str], None],
+    plain: Any,
+    found: Mapping[str, Sequence[Result]],
 ) -> None:
     if arguments.json == Path("-"):
         say(json.dumps(plain))
     elif arguments.json:
         arguments.json.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-    if arguments.csv and results:
-        arguments.csv.write_text(report.as_csv(results), encoding="utf-8")
+    if arguments.csv:
+        arguments.csv.write_text(report.as_csv(found), encoding="utf-8")

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.config import Cell
 from gateway.year.strategy import Strategy
 
 READY_TARIFFS = ("dynamic", "fixed", "night", "two_way")
-CELLS = ("lmo_leaf_aged", "nmc622_denso", "nmc111_sanyo")
 ABOUT = """\
 Runs the same household, sun, prices and journeys under each strategy, with forecasts that err as they do in life, and
 prints what each costs after wear. Nothing is promised: where lending the car does not pay, it says so.
@@ -47,14 +47,28 @@ OPTIONS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("--battery-kwh", {"type": float, "help": "in the battery (default: site.toml's, else 10; 0: none)"}),
     (
         "--cell",
-        {"choices": CELLS, "default": CELLS[1], "help": "how the pack ages (default: nmc622_denso)"},
+        {"choices": tuple(Cell), "default": Cell.NMC622, "help": "how the pack ages (default: nmc622_denso)"},
     ),
     ("--pack-value", {"type": float, "default": 6000.0, "help": "worth of the car's pack (default: 6000)"}),
     ("--reserve-price", {"type": float, "default": 15.0, "help": "per MW and hour (default: 15)"}),
-    ("--what-if", {"action": "store_true", "help": "the list of changes, under B0, B2, V1G and V2G"}),
+    ("--what-if", {"action": "store_true", "help": "one row per change: a year under B0, B2, V1G and V2G"}),
     ("--json", {"type": Path, "metavar": "FILE", "help": "write all figures; - for the terminal"}),
-    ("--csv", {"type": Path, "metavar": "FILE", "help": "write one row per strategy"}),
-    ("--plots", {"type": Path, "metavar": "DIR", "help": "draw money, the mean day and the months as SVG"}),
+    (
+        "--csv",
+        {
+            "type": Path,
+            "metavar": "FILE",
+            "help": "write one row per strategy, and per change with --what-if",
+        },
+    ),
+    (
+        "--plots",
+        {
+            "type": Path,
+            "metavar": "DIR",
+            "help": "draw money, the mean day and the months as SVG, or what each change brings",
+        },
+    ),
     ("--jobs", {"type": int, "default": 2, "help": "processes at a time (default: 2)"}),
     ("--seed", {"type": int, "default": 1, "help": "decides journeys and what is made up (default: 1)"}),
 )

@@ -12,6 +12,7 @@ from gateway.planning.problem import (
     Converter,
     Departure,
     GridSide,
+    Made,
     Problem,
     ReserveBand,
     Schedule,
@@ -51,6 +52,7 @@ class Planner:
     follow: Follow = Follow.SIDE
     reserve_w: Series | None = None
     solves: int = 0
+    by_rule: int = 0
     seconds: float = 0.0
     _solver: Solver = field(default_factory=Solver)
     _plan: tuple[int, list[float], Schedule] | None = None
@@ -60,6 +62,7 @@ class Planner:
         schedule = self._solver.solve(self.problem(now, seen, energy_wh))
         self._plan = now, seen.edges.tolist(), schedule
         self.solves += 1
+        self.by_rule += schedule.made is Made.BY_RULE
         self.seconds += schedule.seconds
 
     def order(self, step: int) -> Order:

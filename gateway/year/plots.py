@@ -33,6 +33,30 @@ def money(results: Sequence[Result], currency: str) -> str:
     return _page("What the days cost: bill (blue), wear (orange)", parts)
 
 
+def what_if(gains: Mapping[str, tuple[float, float]], currency: str) -> str:
+    """Draw per change what planning and what lending the car bring in a year, bars to the right, losses to the left."""
+    low = min(0.0, *(min(pair) for pair in gains.values())) * 1.15
+    top = max(1.0, *(max(pair) for pair in gains.values())) * 1.15
+    row, left = (HEIGHT - TOP - 10) / max(len(gains), 1), 230.0
+
+    def x(value: float) -> float:
+        return left + (value - low) / (top - low) * (WIDTH - left - 20)
+
+    parts = [f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP - 8}" y2="{HEIGHT - 6}" stroke="#999"/>']
+    for number, (name, pair) in enumerate(gains.items()):
+        y = TOP + number * row
+        parts.append(f'<text x="{left - 8}" y="{y + row * 0.55:.1f}" text-anchor="end">{escape(name)}</text>')
+        for part, (value, colour) in enumerate(zip(pair, COLOURS, strict=False)):
+            top_y, begin, end = y + part * row * 0.42, min(x(0), x(value)), max(x(0), x(value))
+            parts.append(
+                f'<rect x="{begin:.1f}" y="{top_y:.1f}" width="{end - begin:.1f}" height="{row * 0.38:.1f}" fill="{colour}"/>'
+                f'<text x="{end + 4:.1f}" y="{top_y + row * 0.34:.1f}" font-size="10">{value:+.0f}</text>'
+            )
+    return _page(
+        f"{currency} a year: planning (blue: V1G over B2), lending the car (orange: V2G over V1G)", parts
+    )
+
+
 def day(runs: Mapping[Strategy, Run], record: Record) -> str:
     """Draw the mean day of the last strategy: exchange, car, battery; kW by the local clock."""
     strategy, run = list(runs.items())[-1]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -37,6 +37,66 @@ def table(results: Sequence[Result], currency: str) -> str:
     return "\n".join([head, "|" + "---|" * 12, *rows])
 
 
+def what_if(found: Mapping[str, Sequence[Result]], currency: str) -> str:
+    """Return one row per change: what a year costs under each way, and what planning and lending bring; then where lending pays."""
+    ways = list(dict.fromkeys(r.strategy for results in found.values() for r in results))
+    short = [NAMES[way].split(":")[0].removeprefix("ours, ") for way in ways]
+    head = [
+        "changed",
+        *(f"{name} {currency}" for name in short),
+        "V1G over B2",
+        "V2G over V1G",
+        "lent kWh",
+        "plugged in",
+    ]
+    rows, pays = [], []
+    for name, results in found.items():
+        by = {r.strategy: r for r in results}
+        planned, lent = gains(results)
+        last = results[-1]
+        year = 365 / max(last.days, 1e-9)
+        nets = [f"{by[way].net * year:.0f}" if way in by else "-" for way in ways]
+        rows.append(
+            [
+                name,
+                *nets,
+                f"{planned:+.0f}",
+                f"**{lent:+.0f}**",
+                f"{last.car_out_kwh * year:.0f}",
+                f"{last.plugged_pct:.0f} %",
+            ]
+        )
+        if lent >= WORTH_TELLING:
+            pays.append(name)
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    lines.insert(1, "|---|" + "---:|" * (len(head) - 1))
+    where = (
+        f"Lending the car (V2G over V1G) pays with: {', '.join(pays)}."
+        if pays
+        else "Lending the car pays in none of these."
+    )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{currency} a year, after wear. {where}",
+            *_by_rule(r for rs in found.values() for r in rs),
+        ]
+    )
+
+
+def gains(results: Sequence[Result]) -> tuple[float, float]:
+    """Return what V1G brings over B2, and V2G over V1G, a year."""
+    by = {r.strategy: r for r in results}
+    return _yearly(by[Strategy.SMART], by[Strategy.V1G]), _yearly(by[Strategy.V1G], by[Strategy.V2G])
+
+
+def _by_rule(results: Iterable[Result]) -> list[str]:
+    """Say where plans were none of the optimizer's."""
+    count = sum(r.plans_by_rule for r in results)
+    return [f"{count} plans were made by rule, for want of time or by a fault."] if count else []
+
+
 def verdict(results: Sequence[Result], currency: str) -> str:
     """Return in a few sentences what pays and what does not, per year."""
     by = {r.strategy: r for r in results}
@@ -65,19 +125,20 @@ def verdict(results: Sequence[Result], currency: str) -> str:
                 )
             )
     said.append(f"The car was plugged in {best.plugged_pct:.0f} % of all hours.")
-    return " ".join(said)
+    return " ".join([*said, *_by_rule(results)])
 
 
 def _yearly(before: Result, after: Result) -> float:
     return (before.net - after.net) * 365 / max(after.days, 1e-9)
 
 
-def as_csv(results: Sequence[Result]) -> str:
-    """Return one row per strategy."""
+def as_csv(found: Mapping[str, Sequence[Result]]) -> str:
+    """Return one row per change and strategy."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*(f.name for f in fields(Result)), "bill", "net"])
+    writer = csv.DictWriter(out, ["changed", *(f.name for f in fields(Result)), "bill", "net"])
     writer.writeheader()
-    writer.writerows(as_json(results))
+    for name, results in found.items():
+        writer.writerows({"changed": name, **row} for row in as_json(results))
     return out.getvalue()
 
 

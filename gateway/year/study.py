@@ -106,12 +106,22 @@ def year(
         _reserve(site, record, driving) if strategy is Strategy.FCR else (0.0, None, None)
     )
     decide: Decide
+    planner = Planner(site, driving, strategy, reserve_w=sold_w)
     if strategy.planned:
-        decide = partial(_by_plan, Planner(site, driving, strategy, reserve_w=sold_w), seen, study.every)
+        decide = partial(_by_plan, planner, seen, study.every)
     else:
         decide = by_rule(strategy, site, record, driving)
     trace = run(site, record, driving, decide, parts=study.parts, tell=tell, idle_drain_w=drain_w)
-    sums = result(strategy, site, record, trace, study.worth, reserve=income, plugged_pct=driving.plugged_pct)
+    sums = result(
+        strategy,
+        site,
+        record,
+        trace,
+        study.worth,
+        reserve=income,
+        plugged_pct=driving.plugged_pct,
+        plans_by_rule=planner.by_rule,
+    )
     return Run(sums, trace)
 
 

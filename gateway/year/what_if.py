@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gateway.planning.ageing import wear
 from gateway.tariff_tables import TariffTable
 from gateway.year.driving import Habit
 from gateway.year.record import Record
@@ -25,7 +24,7 @@ def variants(study: Study, market: Record, tariff: TariffTable) -> Iterator[Vari
     yield Variant("as it is", study)
     bigger = replace(site.car, capacity_wh=55_000.0, floor_wh=11_000.0)
     worth = replace(study.worth, car=study.worth.car * 55 / 36)
-    worn = wear(worth.cell, bigger.capacity_wh, worth.car, worth.temperature_c)
+    worn = worth.wear(bigger.capacity_wh)
     yield Variant(
         "bigger car (62 kWh)", replace(study, site=replace(site, car=bigger, car_wear=worn), worth=worth)
     )

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.config import Cell
-from gateway.planning.ageing import wear
-from gateway.planning.problem import Wear
+from gateway.config import Cell, PlanningTable
+from gateway.planning.ageing import battery_wear
 from gateway.year import command, report
 from gateway.year.driving import Habit
 from gateway.year.record import DAY, Record
@@ -68,8 +67,8 @@ def study(year: Record, every_h: int) -> Study:
     site = replace(
         home(),
         habit=Habit(target_wh=21_600, caution=3, spread=1.0, energy_spread=0.25),
-        car_wear=wear(worth.cell, 36_000, worth.car, worth.temperature_c),
-        battery_wear=Wear(0.03),
+        car_wear=worth.wear(36_000),
+        battery_wear=battery_wear(PlanningTable(), 10_000),
     )
     return Study(site, year, worth, every=4 * every_h)
 

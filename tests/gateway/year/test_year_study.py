@@ -98,7 +98,7 @@ def test_pictures_and_files_show_every_strategy(study, runs):
     assert plots.money(results, "EUR").count("<rect") >= 2 * len(results)
     assert plots.day(runs, study.record).startswith("<svg")
     assert "unmanaged" in plots.months(runs, study.record, "EUR")
-    assert report.as_csv(results).count("\n") == len(results) + 1
+    assert report.as_csv({"as it is": results}).count("\n") == len(results) + 1
     assert len(json.loads(json.dumps(report.as_json(results)))) == len(results)
 
 
@@ -115,6 +115,23 @@ def test_every_what_if_is_a_year_of_its_own(study):
     assert all(r.departures_met_pct == 100.0 for r in found.values())
 
 
+def test_what_changes_is_told_in_one_table_with_where_lending_pays(runs):
+    results = [r.result for r in runs.values()]
+    poor = [replace(r, bought=r.bought - 10.0) if r.strategy is Strategy.V2G else r for r in results]
+    text = report.what_if({"as it is": results, "other": poor}, "EUR")
+    assert len(text.splitlines()) == 6
+    assert text.splitlines()[3].startswith("| other | ")
+    assert "pays with: other." in text
+    assert report.gains(poor)[1] - report.gains(results)[1] == pytest.approx(10 * 365 / 3)
+    assert plots.what_if({"as it is": (1.0, -2.0), "<other>": (0.0, 30.0)}, "EUR").count("<rect") == 5
+
+
+def test_plans_that_were_made_by_rule_are_told(runs):
+    results = [replace(r.result, plans_by_rule=2) for r in runs.values()]
+    assert "plans were made by rule" in report.verdict(results, "EUR")
+    assert sum(r.result.plans_by_rule for r in runs.values()) == 0
+
+
 def test_the_site_says_what_its_devices_can(tmp_path):
     charger = '[devices.garage]\ndriver = "evse.quasar"\nmax_charge_w = 3600.0\nmax_discharge_w = 2000.0\n'
     battery = '[devices.battery]\ndriver = "storage.sunspec"\ncapacity_wh = 4200.0\n'
@@ -129,7 +146,6 @@ def test_the_site_says_what_its_devices_can(tmp_path):
 
 def test_the_command_line_knows_what_there_is():
     assert tuple(TARIFFS) == options.READY_TARIFFS
-    assert tuple(Cell) == options.CELLS
 
 
 def test_the_command_answers_in_one_json_document(capfd, tmp_path):
