@@ -11,6 +11,7 @@ from typing import Any
 from homeassistant.const import ATTR_ENTITY_ID, Platform
 from homeassistant.core import CALLBACK_TYPE, Event, EventStateChangedData, HomeAssistant, State, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.event import async_track_state_change_event, async_track_time_interval
@@ -33,6 +34,8 @@ SETTLE_S = 5.0
 PRICE_ACTIONS = {"nordpool": "get_prices_for_date", "tibber": "get_prices"}
 """Integrations whose entities list no prices, and the actions that do."""
 PER_MWH = {"nordpool"}
+TODAY, TOMORROW = "_current_day_rates", "_next_day_rates"
+"""Octopus Energy tells each day in an entity of its own."""
 
 
 class Handover:
@@ -98,31 +101,48 @@ class Handover:
                 self._lost.discard(kind)
 
     async def _async_prices(self, chosen: Sequence[str]) -> Mapping[str, Any] | None:
-        state, known = self._hass.states.get(chosen[0]), er.async_get(self._hass).async_get(chosen[0])
+        """Return the lists of the entity, else what its integration's own action tells."""
+        entity, known = chosen[0], er.async_get(self._hass).async_get(chosen[0])
+        entities = (entity, entity.removesuffix(TODAY) + TOMORROW) if entity.endswith(TODAY) else (entity,)
+        states = [state for each in entities if (state := self._hass.states.get(each)) is not None]
+        if lists := [found for state in states if (found := _lists(state))]:
+            return {"lists": lists[0] if len(lists) == 1 else lists}
         if known is not None and known.platform in PRICE_ACTIONS and known.config_entry_id:
-            return {"lists": await self._async_asked(known.platform, known.config_entry_id)}
-        return {"lists": _lists(state)} if state is not None and _lists(state) else None
+            return {"lists": await self._async_asked(known, known.config_entry_id)}
+        return None
 
-    async def _async_asked(self, platform: str, entry_id: str) -> Any:
+    async def _async_asked(self, known: er.RegistryEntry, entry_id: str) -> Any:
         """Return what the integration's own action tells of today and tomorrow."""
         answers: list[Any] = []
-        today = dt_util.now().date()
+        today, platform = dt_util.now().date(), known.platform
         for day in (today, today + timedelta(days=1)):
             data: dict[str, Any] = {"config_entry": entry_id, "date": day.isoformat()}
             if platform == "tibber":
                 midnight = dt_util.start_of_local_day(day)
                 data = {"start": midnight.isoformat(), "end": (midnight + timedelta(days=1)).isoformat()}
             try:
-                answers.append(
-                    await self._hass.services.async_call(
-                        platform, PRICE_ACTIONS[platform], data, blocking=True, return_response=True
-                    )
+                answer = await self._hass.services.async_call(
+                    platform, PRICE_ACTIONS[platform], data, blocking=True, return_response=True
                 )
             except HomeAssistantError:
                 if day == today:
                     raise  # tomorrow's are published in the afternoon
+            else:
+                answers.append(self._of_entity(answer, known))
         unit = "MWh" if platform in PER_MWH else "kWh"
         return _plain({"unit_of_measurement": f"{self._hass.config.currency}/{unit}", "prices": answers})
+
+    def _of_entity(self, answer: Any, known: er.RegistryEntry) -> Any:
+        """Return, of an answer for several areas or homes, the part of the chosen entity. Raises ValueError where none is."""
+        told = answer.get("prices", answer)
+        if len(told) < 2:
+            return told
+        device = dr.async_get(self._hass).async_get(known.device_id) if known.device_id else None
+        names = {*known.unique_id.split("-"), device.name if device else None}
+        mine = [prices for name, prices in told.items() if name in names]
+        if not mine:
+            raise ValueError(f"which of {', '.join(told)} is meant is not known")
+        return mine[0]
 
     async def _async_solar(self, chosen: Sequence[str]) -> Mapping[str, Any] | None:
         roofs = [slots for entity in chosen if (slots := await self._async_roof(entity))]
@@ -174,10 +194,17 @@ def _listed(chosen: str | Sequence[str] | None) -> list[str]:
 
 
 def _lists(state: State) -> dict[str, Any]:
-    """Return the attributes that may list prices, and the unit."""
-    found = {k: _plain(v) for k, v in state.attributes.items() if isinstance(v, list | dict)}
+    """Return the attributes that list prices, and the unit; where raw lists are told, not the integration's guess of later days."""
+    found = {k: _plain(v) for k, v in state.attributes.items() if _is_list(v)}
+    found = {k: v for k, v in found.items() if k.startswith("raw_")} or found
     unit = state.attributes.get("unit_of_measurement") or state.attributes.get("unit")
     return found | ({"unit_of_measurement": unit} if unit and found else {})
+
+
+def _is_list(value: Any) -> bool:
+    """Tell whether there is an entry in it, however deep."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return any(isinstance(each, Mapping) or _is_list(each) for each in inner)
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ def read_prices(path: Path) -> tuple[PriceSlot, ...]:
 
 
 def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
-    """Return slots in order; each lasts until the next begins, an hour at most. Raises Malformed naming the row."""
+    """Return slots in order; each lasts until the next begins, as ``slots_of`` says. Raises Malformed naming the row."""
     points: list[tuple[datetime, float, float]] = []
     for number, row in enumerate(rows, start=2):
         try:
@@ -41,14 +41,17 @@ def parse_prices(rows: Iterable[dict[str, str]]) -> tuple[PriceSlot, ...]:
 def slots_of(points: Iterable[tuple[datetime, datetime | None, float, float]]) -> tuple[PriceSlot, ...]:
     """Return slots in order of (begins, ends or None, import, export), none over another.
 
-    Without an end a slot lasts an hour; each ends where the next begins. Of two that begin together the later given holds.
+    Each ends where the next begins. Without an end it lasts an hour at most; the last before a gap as long as the one before it.
+    Of two that begin together the later given holds.
     """
     by_start = {point[0].astimezone(UTC): point for point in points}
     ordered = [by_start[at] for at in sorted(by_start)]
-    slots = []
+    slots: list[PriceSlot] = []
     for (starts_at, ends_at, bought, sold), following in zip_longest(ordered, ordered[1:]):
         end = starts_at + LONGEST_SLOT if ends_at is None else ends_at
-        if following is not None:
-            end = min(end, following[0])
+        if following is not None and following[0] <= end:
+            end = following[0]
+        elif ends_at is None and slots and slots[-1].ends_at == starts_at:
+            end = starts_at + (starts_at - slots[-1].starts_at)
         slots.append(PriceSlot(starts_at, end, bought, sold))
     return tuple(slots)

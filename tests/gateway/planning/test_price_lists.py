@@ -133,6 +133,59 @@ def test_clock_times_without_a_zone_are_right_on_the_days_the_clocks_change(day,
     assert [s.import_per_kwh for s in slots] == list(range(len(times)))
 
 
+def nord_pool_entity(hours):
+    """The custom integration: local times as Home Assistant writes them; in cents where the owner wants that."""
+    raw = [{"start": a.isoformat(), "end": b.isoformat(), "value": round(100 * p, 3)} for a, b, p in hours]
+    half = len(raw) // 2
+    return {"raw_today": raw[:half], "raw_tomorrow": raw[half:], "unit_of_measurement": "Øre/kWh"}
+
+
+def nord_pool_action(hours):
+    """Home Assistant's own integration tells UTC, per MWh, and each day in an answer of its own."""
+    area = [
+        {"start": a.astimezone(UTC).isoformat(), "end": b.astimezone(UTC).isoformat(), "price": 1000 * p}
+        for a, b, p in hours
+    ]
+    return {"unit_of_measurement": "EUR/MWh", "prices": [{"NL": area}, {"NL": []}]}
+
+
+def tibber_action(hours):
+    """No ends."""
+    home = [{"start_time": a.isoformat(timespec="milliseconds"), "price": p} for a, _, p in hours]
+    half = len(home) // 2
+    return {"unit_of_measurement": "EUR/kWh", "prices": [{"Home": home[:half]}, {"Home": home[half:]}]}
+
+
+def energi_data(hours):
+    """No ends; the cheapest hour stands beside the list."""
+    raw = [{"hour": a.isoformat(), "price": p} for a, _, p in hours]
+    return {"raw_today": raw, "raw_tomorrow": None, "today_min": raw[0], "unit_of_measurement": "DKK/kWh"}
+
+
+def octopus(hours):
+    """Pounds including VAT, the newest first."""
+    rates = [
+        {"start": a.isoformat(), "end": b.isoformat(), "value_inc_vat": p, "is_capped": False}
+        for a, b, p in hours
+    ]
+    return [{"rates": rates[::-1]}]
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+@pytest.mark.parametrize("step_min", [15, 30, 60])
+@pytest.mark.parametrize("told", [nord_pool_entity, nord_pool_action, tibber_action, energi_data, octopus])
+def test_each_form_is_whole_on_every_day_and_in_any_step(told, day, hours, step_min):
+    begins = datetime.fromisoformat(day).replace(tzinfo=AMSTERDAM).astimezone(UTC)
+    step = timedelta(minutes=step_min)
+    times = [begins + n * step for n in range(hours * 60 // step_min)]
+    price = {t: 0.01 * (n % 30) - 0.05 for n, t in enumerate(times)}
+    shown = [(t.astimezone(AMSTERDAM), (t + step).astimezone(AMSTERDAM), price[t]) for t in times]
+    slots = understood(told(shown), AMSTERDAM)
+    assert [s.starts_at for s in slots] == times
+    assert [s.ends_at for s in slots] == [t + step for t in times]
+    assert [s.import_per_kwh for s in slots] == pytest.approx(list(price.values()))
+
+
 def test_of_two_that_begin_together_the_later_holds_and_none_overlaps():
     rows = [(0, 120, 0.1), (60, 120, 0.2), (60, 120, 0.3)]
     slots = understood(

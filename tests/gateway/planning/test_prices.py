@@ -23,7 +23,7 @@ def test_quarters_and_hours_mix_and_a_gap_stays_a_gap():
     slots = parse_prices([row(t) for t in reversed(times)])
     assert [s.ends_at - s.starts_at for s in slots] == [
         timedelta(minutes=15),
-        timedelta(hours=1),
+        timedelta(minutes=15),
         timedelta(hours=1),
     ]
     assert slots[1].ends_at < slots[2].starts_at
