@@ -1,27 +1,22 @@
 """One Modbus TCP connection: whole answers or an error of ours, in bounded time (reference/modbus.md 7).
 
-The only file that imports pymodbus. A read is asked twice at most; a write is sent once, because nobody knows what an
+A read is asked twice at most; a write is sent once, because nobody knows what an
 unanswered write did. Addresses are the 0-based numbers on the wire.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
-
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
 
 from gateway.devices import Sink
 from gateway.devices.clock import monotonic
+from gateway.devices.modbus_tcp import Answer, Connection, Function, Question
 from gateway.devices.recording import events
 from gateway.devices.recording.wires import WIRES
 from gateway.faults import FaultCode, Malformed, Refused, Theirs, Unreachable
 
 LOGGER = logging.getLogger(__name__)
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
 READ_TRIES = 2
 BUSY_PAUSE_S = 0.1
@@ -43,33 +38,29 @@ EXCEPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is asked of the unit; ``count`` of registers or bits, ``values`` of an order."""
-
-    function: int
-    address: int
-    count: int
-    values: tuple[int, ...] = ()
-
-
-_ASK: dict[int, Callable[[AsyncModbusTcpClient, _Request, int], Awaitable[ModbusPDU]]] = {
-    1: lambda c, r, unit: c.read_coils(r.address, count=r.count, device_id=unit),
-    2: lambda c, r, unit: c.read_discrete_inputs(r.address, count=r.count, device_id=unit),
-    3: lambda c, r, unit: c.read_holding_registers(r.address, count=r.count, device_id=unit),
-    4: lambda c, r, unit: c.read_input_registers(r.address, count=r.count, device_id=unit),
-    5: lambda c, r, unit: c.write_coil(r.address, bool(r.values[0]), device_id=unit),
-    6: lambda c, r, unit: c.write_register(r.address, r.values[0], device_id=unit),
-    16: lambda c, r, unit: c.write_registers(r.address, list(r.values), device_id=unit),
-}
-
-
 class _Busy(Refused):
     """The device asks to come again later."""
 
 
 class NoSuchAddress(Refused):
     """The device does not have one of the addresses that were asked for."""
+
+
+class Client(Protocol):
+    """What asks the unit."""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the connection stands."""
+
+    async def connect(self, within_s: float) -> None:
+        """Open the connection. Raises OSError."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the answer, however long that takes. Raises OSError."""
 
 
 class ModbusBus:
@@ -83,7 +74,7 @@ class ModbusBus:
         self._port = port
         self._unit = unit
         self._timeout_s = timeout_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: Client | None = None
         self._asking: asyncio.Timeout | None = None
         self._turn = asyncio.Lock()
 
@@ -95,62 +86,51 @@ class ModbusBus:
     async def connect(self) -> None:
         """Open the connection, replacing an old one. Raises Unreachable."""
         self.close()
-        client = self._new_client()
-        if not await client.connect():
+        client: Client = self._wires.modbus(self._wire, self._connection_lost) or Connection(
+            self._host, self._port, self._unit, self._connection_lost
+        )
+        try:
+            await client.connect(self._timeout_s)
+        except OSError:
             self._tell_turn(up=False, why="no connection")
-            raise Unreachable("no connection")
+            raise Unreachable("no connection") from None
         self._client = client
         self._tell_turn(up=True)
-
-    def _new_client(self) -> AsyncModbusTcpClient:
-        played: AsyncModbusTcpClient | None = self._wires.modbus(self._wire, self._connection_changed)
-        return played or AsyncModbusTcpClient(
-            self._host,
-            port=self._port,
-            timeout=self._timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=self._connection_changed,
-        )
 
     def close(self) -> None:
         """Close the connection; a call under way ends with Unreachable at once."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
-            self._connection_changed(False)
+            self._connection_lost()
 
     async def read_holding(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) holding registers (function 3)."""
-        answer = await self._read(_Request(3, address, count))
-        return _registers(answer, 3, count)
+        return await self._read(Question(Function.READ_HOLDING, address, count))
 
     async def read_input(self, address: int, count: int) -> tuple[int, ...]:
         """Read ``count`` (1..125) input registers (function 4)."""
-        answer = await self._read(_Request(4, address, count))
-        return _registers(answer, 4, count)
+        return await self._read(Question(Function.READ_INPUT, address, count))
 
     async def read_coils(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) coils (function 1)."""
-        answer = await self._read(_Request(1, address, count))
-        return _bits(answer, 1, count)
+        return await self._read_bits(Question(Function.READ_COILS, address, count))
 
     async def read_discrete(self, address: int, count: int) -> tuple[bool, ...]:
         """Read ``count`` (1..2000) discrete inputs (function 2)."""
-        answer = await self._read(_Request(2, address, count))
-        return _bits(answer, 2, count)
+        return await self._read_bits(Question(Function.READ_DISCRETE, address, count))
 
     async def write_registers(self, address: int, values: Sequence[int]) -> None:
         """Write 1..123 holding registers (function 16), once."""
-        await self._ask(_Request(16, address, len(values), tuple(values)))
+        await self._ask(Question(Function.WRITE_REGISTERS, address, len(values), tuple(values)))
 
     async def write_register(self, address: int, value: int) -> None:
         """Write one holding register (function 6), once."""
-        await self._ask(_Request(6, address, 1, (value,)))
+        await self._ask(Question(Function.WRITE_REGISTER, address, 1, (value,)))
 
     async def write_coil(self, address: int, on: bool) -> None:
         """Write one coil (function 5), once."""
-        await self._ask(_Request(5, address, 1, (int(on),)))
+        await self._ask(Question(Function.WRITE_COIL, address, 1, (int(on),)))
 
     async def write_and_verify(self, address: int, values: Sequence[int]) -> None:
         """Write holding registers once and read them back. Raises Refused when the device kept something else."""
@@ -159,20 +139,33 @@ class ModbusBus:
         if kept != tuple(values):
             raise Refused(f"wrote {list(values)} at {address}, the device kept {list(kept)}")
 
-    async def _read(self, request: _Request) -> ModbusPDU:
+    async def _read(self, question: Question) -> tuple[int, ...]:
+        answer = await self._ask_again(question)
+        if len(answer.values) != question.count:
+            raise Malformed(f"asked for {question.count} registers, got {len(answer.values)}")
+        return answer.values
+
+    async def _read_bits(self, question: Question) -> tuple[bool, ...]:
+        """Read bits, without the padding to whole bytes."""
+        answer = await self._ask_again(question)
+        if len(answer.values) != (question.count + 7) // 8 * 8:
+            raise Malformed(f"asked for {question.count} bits, got {len(answer.values)}")
+        return tuple(map(bool, answer.values[: question.count]))
+
+    async def _ask_again(self, question: Question) -> Answer:
         """Ask; where the answer is missing or "busy", ask once more."""
         for _ in range(READ_TRIES - 1):
             try:
-                return await self._ask(request, last=False)
+                return await self._ask(question, last=False)
             except _Busy:
                 await asyncio.sleep(BUSY_PAUSE_S)
             except Unreachable:
                 if not self.connected:
                     raise
-        return await self._ask(request)
+        return await self._ask(question)
 
-    async def _ask(self, request: _Request, *, last: bool = True) -> ModbusPDU:
-        """Send one request, one at a time; an unanswered ``last`` one closes the connection."""
+    async def _ask(self, question: Question, *, last: bool = True) -> Answer:
+        """Send one question, one at a time; an unanswered ``last`` one closes the connection."""
         async with self._turn:
             client = self._client
             if client is None or not client.connected:
@@ -180,73 +173,57 @@ class ModbusBus:
             asked_at = monotonic()
             try:
                 async with asyncio.timeout(self._timeout_s) as self._asking:
-                    answer = await _ASK[request.function](client, request, self._unit)
-            except TimeoutError, ModbusException, OSError:
-                self._tell(request, asked_at, None)
+                    answer = await client.ask(question)
+            except OSError:  # a timeout is one
+                self._tell(question, asked_at, None)
                 if last or not client.connected:
                     self.close()
                 raise Unreachable("no answer") from None
             finally:
                 self._asking = None
-        self._tell(request, asked_at, answer)
-        _judge(answer)
+        self._tell(question, asked_at, answer)
+        _judge(question, answer)
         return answer
 
-    def _tell(self, request: _Request, asked_at: float, answer: ModbusPDU | None) -> None:
+    def _tell(self, question: Question, asked_at: float, answer: Answer | None) -> None:
         """Tell whoever records; None is no answer."""
         if not self._wires.remembering:
             return
         now = monotonic()
-        values, error = request.values, ""
+        values, error = question.values, ""
         if answer is None:
             error = "silent"
-        elif answer.isError():
-            error = f"exception {answer.exception_code}"
+        elif answer.exception:
+            error = f"exception {answer.exception}"
         elif not values:
-            values = tuple(answer.registers or map(int, answer.bits[: request.count]))
-        told = (request.function, request.address, request.count, values, error, now - asked_at)
+            values = answer.values[: question.count]
+        told = (question.function, question.address, question.count, values, error, now - asked_at)
         self._wires.tell(events.Exchange(now, self._wire, *told))
 
     def _tell_turn(self, *, up: bool, why: str = "") -> None:
         self._wires.tell(events.Turn(monotonic(), self._wire, up, why))
 
-    def _connection_changed(self, connected: bool) -> None:
+    def _connection_lost(self) -> None:
         """End the call under way as soon as its connection is lost, instead of at its timeout."""
-        if not connected:
-            self._tell_turn(up=False, why="closed")
-        if not connected and self._asking is not None and not self._asking.expired():
+        self._tell_turn(up=False, why="closed")
+        if self._asking is not None and not self._asking.expired():
             self._asking.reschedule(asyncio.get_running_loop().time())
 
 
-def _judge(answer: ModbusPDU) -> None:
-    """Raise what an exception answer means."""
-    if not answer.isError():
-        return
-    code = answer.exception_code
-    said = f"{EXCEPTIONS.get(code, 'exception')} ({code})"
-    if code in BUSY:
-        raise _Busy(said)
-    if code in NOBODY_BEHIND:
-        raise Unreachable(said)
-    raise (NoSuchAddress if code == NO_SUCH_ADDRESS else Refused)(said)
+def _judge(question: Question, answer: Answer) -> None:
+    """Raise what an exception answer means, or one that answers something else."""
+    if answer.exception:
+        said = f"{EXCEPTIONS.get(answer.exception, 'exception')} ({answer.exception})"
+        if answer.exception in BUSY:
+            raise _Busy(said)
+        if answer.exception in NOBODY_BEHIND:
+            raise Unreachable(said)
+        raise (NoSuchAddress if answer.exception == NO_SUCH_ADDRESS else Refused)(said)
+    if answer.function != question.function:
+        raise Malformed(f"asked by function {question.function}, answered by {answer.function}")
 
 
-def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
-    if answer.function_code != function or len(answer.registers) != count:
-        raise Malformed(
-            f"asked for {count} registers, got {len(answer.registers)} by function {answer.function_code}"
-        )
-    return tuple(answer.registers)
-
-
-def _bits(answer: ModbusPDU, function: int, count: int) -> tuple[bool, ...]:
-    """Cut off the padding to whole bytes."""
-    if answer.function_code != function or len(answer.bits) != (count + 7) // 8 * 8:
-        raise Malformed(f"asked for {count} bits, got {len(answer.bits)} by function {answer.function_code}")
-    return tuple(answer.bits[:count])
-
-
-class Connection(Protocol):
+class Connected(Protocol):
     """What can be kept connected; ``name`` is for the log."""
 
     @property
@@ -261,7 +238,7 @@ class Connection(Protocol):
 
 
 async def keep_connected(
-    bus: Connection,
+    bus: Connected,
     sink: Sink,
     begin: Callable[[], Awaitable[None]],
     serve: Callable[[], Awaitable[None]],

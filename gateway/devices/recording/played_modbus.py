@@ -1,11 +1,11 @@
-"""A Modbus unit that answers from a recording or from a stand-in, behind a client in the shape of pymodbus."""
+"""A Modbus unit that answers from a recording or from a stand-in, and a client that asks it."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from gateway.devices.modbus_tcp import Answer, Function, Question
 from gateway.devices.recording.events import Exchange
 from gateway.devices.recording.registers import RegisterImage
 
@@ -51,9 +51,9 @@ class PlayedUnit:
             unit._due.setdefault(_asked(exchange), deque()).append(exchange.at_s)
         return unit
 
-    def client(self, changed: Callable[[bool], None]) -> _Client:
-        """Return a client of this unit; ``changed`` is told when its connection is lost."""
-        return _Client(self, changed)
+    def client(self, lost: Callable[[], None]) -> _Client:
+        """Return a client of this unit; ``lost`` is called when its connection is."""
+        return _Client(self, lost)
 
     def hear(self, exchange: Exchange) -> None:
         """Let the unit answer as it was recorded."""
@@ -88,35 +88,21 @@ def _asked(exchange: Exchange) -> Asked:
     return exchange.function, exchange.address, exchange.count
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a Modbus client returns, in the shape of pymodbus."""
-
-    function_code: int
-    registers: list[int] = field(default_factory=list)
-    bits: list[bool] = field(default_factory=list)
-    exception_code: int = 0
-
-    def isError(self) -> bool:  # noqa: N802 - pymodbus calls it so
-        """Tell whether this is an exception."""
-        return self.exception_code != 0
-
-
 class _Client:
-    """A Modbus client, in the shape of pymodbus, that asks a played unit."""
+    """A Modbus client, in the shape of modbus_tcp.Connection, that asks a played unit."""
 
-    def __init__(self, unit: PlayedUnit, changed: Callable[[bool], None]) -> None:
+    def __init__(self, unit: PlayedUnit, lost: Callable[[], None]) -> None:
         self.connected = False
         self._unit = unit
-        self._changed = changed
+        self._lost = lost
 
-    async def connect(self) -> bool:
-        """Return whether the unit can be reached."""
+    async def connect(self, within_s: float) -> None:
+        """Reach the unit. Raises ConnectionError."""
         await asyncio.sleep(self._unit.latency_s)
-        self.connected = self._unit.reachable
-        if self.connected:
-            self._unit.clients.append(self)
-        return self.connected
+        if not self._unit.reachable:
+            raise ConnectionError("not reachable")
+        self.connected = True
+        self._unit.clients.append(self)
 
     def close(self) -> None:
         """Leave."""
@@ -127,56 +113,22 @@ class _Client:
     def lose(self) -> None:
         """Lose the connection as it was recorded."""
         self.close()
-        self._changed(False)
+        self._lost()
 
-    def read_coils(self, address: int, *, count: int, device_id: int) -> Awaitable[_Answer]:
-        """Function 1."""
-        return self._bits(1, address, count)
-
-    def read_discrete_inputs(self, address: int, *, count: int, device_id: int) -> Awaitable[_Answer]:
-        """Function 2."""
-        return self._bits(2, address, count)
-
-    async def read_holding_registers(self, address: int, *, count: int, device_id: int) -> _Answer:
-        """Function 3."""
-        return await self._read(3, address, count)
-
-    async def read_input_registers(self, address: int, *, count: int, device_id: int) -> _Answer:
-        """Function 4."""
-        return await self._read(4, address, count)
-
-    async def write_coil(self, address: int, value: bool, *, device_id: int) -> _Answer:
-        """Function 5."""
-        return await self._write(5, address, (int(value),))
-
-    async def write_register(self, address: int, value: int, *, device_id: int) -> _Answer:
-        """Function 6."""
-        return await self._write(6, address, (value,))
-
-    async def write_registers(self, address: int, values: list[int], *, device_id: int) -> _Answer:
-        """Function 16."""
-        return await self._write(16, address, tuple(values))
-
-    async def _bits(self, function: int, address: int, count: int) -> _Answer:
-        answer = await self._read(function, address, count)
-        padding = [False] * (-count % 8)
-        return _Answer(
-            function, bits=[*map(bool, answer.registers), *padding], exception_code=answer.exception_code
-        )
-
-    async def _read(self, function: int, address: int, count: int) -> _Answer:
-        await self._unit.moment(function, address, count)
-        found = self._unit.registers.read(function, address, count)
-        return await _failed(function, found) if isinstance(found, str) else _Answer(function, list(found))
-
-    async def _write(self, function: int, address: int, values: tuple[int, ...]) -> _Answer:
-        await asyncio.sleep(self._unit.latency_s)
-        error = self._unit.registers.write(function, address, values)
-        return await _failed(function, error) if error else _Answer(function)
-
-
-async def _failed(function: int, error: str) -> _Answer:
-    """Answer with a recorded exception, or never."""
-    if error == SILENT:
-        await asyncio.Event().wait()
-    return _Answer(function | 0x80, exception_code=int(error.rsplit(maxsplit=1)[-1]))
+    async def ask(self, question: Question) -> Answer:
+        """Answer as the unit does, or never."""
+        asked, registers = (question.function, question.address, question.count), self._unit.registers
+        found: tuple[int, ...] | str
+        if question.values:
+            await asyncio.sleep(self._unit.latency_s)
+            found = registers.write(question.function, question.address, question.values) or ()
+        else:
+            await self._unit.moment(*asked)
+            found = registers.read(*asked)
+        if found == SILENT:
+            await asyncio.Event().wait()
+        if isinstance(found, str):
+            return Answer(question.function, exception=int(found.rsplit(maxsplit=1)[-1]))
+        if question.function in {Function.READ_COILS, Function.READ_DISCRETE}:
+            found = (*found, *(0,) * (-len(found) % 8))
+        return Answer(question.function, found)

@@ -66,8 +66,8 @@ class PlayedWires(Wires):
         return bus
 
     @override
-    def modbus(self, wire: str, changed: Callable[[bool], None]) -> Any:
-        return self._units.setdefault(wire, PlayedUnit.recorded((), self.now_s)).client(changed)
+    def modbus(self, wire: str, lost: Callable[[], None]) -> Any:
+        return self._units.setdefault(wire, PlayedUnit.recorded((), self.now_s)).client(lost)
 
     @override
     def udp(self, wire: str, receive: Callable[[bytes, str], None]) -> Any:

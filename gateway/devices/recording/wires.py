@@ -28,7 +28,7 @@ class Wires:
         """Return the python-can bus to use instead of the real one, None for the real one."""
         return None
 
-    def modbus(self, wire: str, changed: Callable[[bool], None]) -> Any:
+    def modbus(self, wire: str, lost: Callable[[], None]) -> Any:
         """Return the Modbus client to use instead of the real one, None for the real one."""
         return None
 

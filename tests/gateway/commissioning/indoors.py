@@ -76,8 +76,8 @@ class HouseWires(Wires):
         units = {f"{HOST}:{port} unit 1": getattr(wired, name) for port, name in enumerate(UNITS, 1)}
         self._units = {name: PlayedUnit(OnPaper(unit, self), lambda: 0.0) for name, unit in units.items()}
 
-    def modbus(self, wire: str, changed: Callable[[bool], None]) -> Any:
-        return self._units[wire].client(changed)
+    def modbus(self, wire: str, lost: Callable[[], None]) -> Any:
+        return self._units[wire].client(lost)
 
     def can(self, wire: str) -> Can:
         self._cans.append(bus := Can(wire, self))
