@@ -8,7 +8,7 @@ import numpy as np
 from gateway.planning.optimizer.facts import Facts, Pack
 from gateway.planning.optimizer.program import Index, Program, Term
 from gateway.planning.optimizer.reading import paid, schedule_of
-from gateway.planning.optimizer.site import Decisions, Layout, lay_out
+from gateway.planning.optimizer.site import Layout, lay_out
 from gateway.planning.optimizer.solver import Engine
 from gateway.planning.problem import Converter, Series, Shortfall
 
@@ -26,7 +26,7 @@ class Site:
     @classmethod
     def of(cls, facts: Facts) -> Site:
         """Return the connection of ``facts``, which have the fleet as one store."""
-        return cls(facts, *lay_out(facts, Decisions.none(facts)))
+        return cls(facts, *lay_out(facts))
 
     def join(self, fixed_kw: Series, *parts: Term) -> Index:
         """Make the fleet's power ``fixed_kw`` and the sum of ``parts``; return the rows, by step."""

@@ -5,29 +5,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.planning.optimizer.dynamic import Extra, best_course
+from gateway.planning.optimizer.dynamic import Extra, Seeker
 from gateway.planning.optimizer.facts import Facts, Pack
-from gateway.planning.optimizer.site import Decisions, Layout
+from gateway.planning.optimizer.imposed import Decisions
+from gateway.planning.optimizer.site import Layout
 from gateway.planning.optimizer.store import FREE
 from gateway.planning.problem import Series
 
 LEAST_KW = 1e-5
 MOST_COURSES = 12
 """More stores than this are rounded only; one by one they would take too long."""
-SWEEPS = 2
-"""So often each of several stores answers the others."""
+NEAR_LEAST = 1.2
+"""What a course runs at no more than this many times its least power, it may not run below."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quest:
-    """How courses are sought: beside which extra costs, on how fine a grid of energies.
+    """How courses are sought: by whom, beside which extra costs, and beside which powers (stores × steps).
 
-    ``alone``: the first store answers as if it were the only one, the next knows that one alone, and so on.
+    Beside None the first store answers as if it were the only one, the next knows that one alone, and so on.
     """
 
+    seekers: dict[int, Seeker]
     extra: Extra
-    fineness: float
-    alone: bool
+    beside_kw: Series | None
 
 
 def at_once(facts: Facts, layout: Layout, values: Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -54,13 +55,20 @@ def decide(facts: Facts, layout: Layout, values: Series, quest: Quest | None) ->
     if quest:
         if len(affected) > MOST_COURSES:
             return None
-        powers[affected] *= not quest.alone
-        for number in affected if len(affected) == 1 else affected * SWEEPS:
-            powers[number] = best_course(facts, number, powers, quest.extra, quest.fineness)
+        powers = powers if quest.beside_kw is None else quest.beside_kw.copy()
+        powers[affected] *= quest.beside_kw is not None
+        for number in affected:
+            if number not in quest.seekers:
+                quest.seekers[number] = Seeker(facts, number)
+            powers[number] = quest.seekers[number].course(powers, quest.extra)
     for number in affected:
         way = np.sign(np.where(np.abs(powers[number]) > LEAST_KW, powers[number], 0)).astype(np.int8)
         idle = 0 if facts.packs[number].runs_or_not else FREE
         decisions.modes[number] = np.where(way == 0, idle, way)
+        if quest:
+            least = _least(facts.packs[number], way)
+            power = np.abs(powers[number])
+            decisions.firm[number] = (way != 0) & (power >= least - LEAST_KW) & (power < NEAR_LEAST * least)
     return decisions
 
 
@@ -76,7 +84,13 @@ def repair(
     for number, pack in enumerate(facts.packs):
         if pack.runs_or_not:
             _round(pack, powers[number], modes[number], firm[number], last=last)
-    changed = (modes != decisions.modes).any() or (firm != decisions.firm).any() or grid.any()
+    if not facts.battery_may_charge_car:
+        _spare_cars(facts, modes, firm, directions)
+    changed = (
+        (modes != decisions.modes).any()
+        or (firm != decisions.firm).any()
+        or (directions != decisions.grid).any()
+    )
     return replace(decisions, modes=modes, firm=firm, grid=directions) if changed else None
 
 
@@ -84,7 +98,7 @@ def _round(
     pack: Pack, power: Series, modes: NDArray[np.int8], firm: NDArray[np.bool_], *, last: bool
 ) -> None:
     """Make firm what is nearer to the least power than to nothing; turn the rest of what is below it off."""
-    least = np.where(modes == 1, pack.converter.charge_min_w, pack.converter.discharge_min_w)
+    least = _least(pack, modes)
     running = (modes == 1) | (modes == -1)
     below = running & (np.abs(power) < least - LEAST_KW)
     keep = below & (np.abs(power) >= least / 2) & ~firm & (not last)
@@ -92,3 +106,22 @@ def _round(
     off = (below & ~keep) | (running & (np.abs(power) <= LEAST_KW) & ~firm)
     modes[off] = 0
     firm[off] = False
+
+
+def _least(pack: Pack, modes: NDArray[np.int8]) -> Series:
+    """Return the least power in the direction of each step."""
+    return np.where(modes == 1, pack.converter.charge_min_w, pack.converter.discharge_min_w)
+
+
+def _spare_cars(
+    facts: Facts, modes: NDArray[np.int8], firm: NDArray[np.bool_], directions: NDArray[np.int8]
+) -> None:
+    """Turn off the batteries whose least power is more than the house takes, where nothing is exported beside a car."""
+    cars = [pack for pack in facts.packs if pack.is_car]
+    beside = np.any([pack.charge_kw > 0 for pack in cars], axis=0) if cars else np.zeros(facts.steps, bool)
+    house = np.maximum(0, facts.load_kw - facts.pv_kw)
+    for number, pack in enumerate(facts.packs):
+        if not pack.is_car:
+            off = firm[number] & (modes[number] == -1) & (directions == 1) & beside
+            off &= pack.converter.discharge_min_w > house
+            modes[number][off], firm[number][off] = 0, False

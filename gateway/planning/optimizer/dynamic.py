@@ -20,6 +20,8 @@ from gateway.planning.problem import Lack, Series
 MOVES = 20
 """Into how many energies the largest step is divided."""
 LEAST_LEVELS, MOST_LEVELS = 100, 400
+ROUNDING = 1e-6
+"""So near to a level an energy stands at it."""
 IMPOSSIBLE = 1e12
 
 
@@ -27,7 +29,7 @@ IMPOSSIBLE = 1e12
 class Grid:
     """Energies n × ``size_kwh``, and what may be done in a step: the change in the cell and the AC power that it takes.
 
-    All choices but the last move ``-low`` to ``high`` levels; the last takes what levels the house, wherever that ends.
+    A step moves ``-low`` to ``high`` levels, where ``change_kwh`` is the same at all of them.
     """
 
     levels: int
@@ -38,19 +40,16 @@ class Grid:
     power_kw: Series
 
     @classmethod
-    def of(cls, pack: Pack, hours: Series, levelling_kw: Series, fineness: float) -> Grid:
-        """Return a grid in which the largest move has about ``fineness`` × MOVES levels."""
+    def of(cls, pack: Pack, hours: Series) -> Grid:
+        """Return a grid in which the largest move has about MOVES levels."""
         charged, drawn = _change(pack, pack.charge_kw, hours), -_change(pack, -pack.discharge_kw, hours)
         most_in, most_out = float(charged.max(initial=0)), float(drawn.max(initial=0))
-        wanted = fineness * MOVES * pack.capacity_kwh / max(most_in, most_out, 1e-9)
+        wanted = MOVES * pack.capacity_kwh / max(most_in, most_out, 1e-9)
         levels = int(np.clip(wanted, LEAST_LEVELS, MOST_LEVELS))
         size = pack.capacity_kwh / levels
         low, high = int(most_out / size + 1e-6), int(most_in / size + 1e-6)
-        levelling = np.clip(levelling_kw, -pack.discharge_kw, pack.charge_kw)
-        change = np.tile(np.arange(-low, high + 1) * size, (len(hours), 1))
-        change = np.column_stack([change, _change(pack, levelling, hours)])
-        power = _power(pack, change[:, :-1], hours[:, None])
-        return cls(levels, size, low, high, change, np.column_stack([power, levelling]))
+        change: Series = np.arange(-low, high + 1) * np.float64(size)
+        return cls(levels, size, low, high, change, _power(pack, change, hours[:, None]))
 
     @property
     def energies(self) -> Series:
@@ -83,80 +82,160 @@ class Extra:
     peak_per_kw: float
 
 
-def best_course(facts: Facts, number: int, powers_kw: Series, extra: Extra, fineness: float) -> Series:
-    """Return the AC power in kW of store ``number``, the others' being ``powers_kw`` (stores × steps)."""
-    pack, others = facts.packs[number], powers_kw.sum(0) - powers_kw[number]
-    grid = Grid.of(pack, facts.hours, facts.pv_kw - facts.load_kw - others, fineness)
-    step_cost = _step_costs(facts, number, grid, powers_kw, extra)
-    held = cost_at(wants_of(facts, pack), facts, pack, grid.energies)
-    choice = _backward(facts, pack, grid, step_cost, held)
-    due = _dues(facts, pack)
-    course, energy = np.zeros(facts.steps), max(0.0, pack.energy_kwh - due[0])
-    for step in range(facts.steps):
-        chosen = choice[step, min(round(energy / grid.size_kwh), grid.levels)]
-        course[step] = grid.power_kw[step, chosen]
-        energy = max(0.0, energy + grid.change_kwh[step, chosen] - due[step + 1])
-    return course
+@dataclass(frozen=True, slots=True, eq=False)
+class Choices:
+    """What a store may do in each step (steps × choices): the moves of the grid, and last what levels the house."""
+
+    change_kwh: Series
+    power_kw: Series
+    cost: Series
 
 
-def _dues(facts: Facts, pack: Pack) -> Series:
-    """Return what trips took by the beginning of each step."""
-    due = np.zeros(facts.steps + 1)
-    for trip in pack.trips:
-        due[trip.step] += trip.energy_wh
-    return due
+class Seeker:
+    """Seeks the best courses of one store, beside others that may change."""
+
+    def __init__(self, facts: Facts, number: int) -> None:
+        self._facts, self._number, self._pack = facts, number, facts.packs[number]
+        self._grid = grid = Grid.of(self._pack, facts.hours)
+        self._held = cost_at(wants_of(facts, self._pack), facts, self._pack, grid.energies)
+        self._due, self._relief = np.zeros(facts.steps + 1), np.zeros(facts.steps + 1)
+        for trip in self._pack.trips:
+            self._due[trip.step] += trip.energy_wh
+            self._relief[trip.step] = trip.relief_per_kwh
+        self._here = (self._pack.charge_kw > 0) | (self._pack.discharge_kw > 0)
+        each_length = set(facts.hours.tolist()) if self._pack.taper else set()
+        self._room = {hours: self._taper_room(hours) for hours in each_length}
+        self._too_fast = {h: np.where(room < -1e-9, np.inf, 0.0) for h, room in self._room.items()}
+
+    def course(self, powers_kw: Series, extra: Extra) -> Series:
+        """Return the best AC power in kW at each step, the others' being ``powers_kw`` (stores × steps)."""
+        facts, pack, number = self._facts, self._pack, self._number
+        others = powers_kw.sum(0) - powers_kw[number]
+        levelling = np.clip(facts.pv_kw - facts.load_kw - others, -pack.discharge_kw, pack.charge_kw)
+        moves = np.broadcast_to(self._grid.change_kwh, (facts.steps, len(self._grid.change_kwh)))
+        change = np.column_stack([moves, _change(pack, levelling, facts.hours)])
+        power = np.column_stack([self._grid.power_kw, levelling])
+        choices = Choices(change, power, _step_costs(facts, number, change, power, powers_kw, extra))
+        return self._walk(choices, self._backward(choices))
+
+    def _backward(self, choices: Choices) -> Series:
+        """Return what is still to be paid from the end of each step on, by level; infinite beside the grid.
+
+        The first level stands at ``low`` + 1.
+        """
+        facts, grid = self._facts, self._grid
+        levels, first = grid.levels + 1, grid.low + 1
+        to_go, ended = np.zeros(levels), np.full((facts.steps, first + levels + grid.high + 2), np.inf)
+        reached = sliding_window_view(ended, levels, axis=1)[:, 1 : grid.low + grid.high + 2]
+        moves, last = choices.cost[:, :-1, None], choices.cost[:, -1].tolist()
+        between = choices.change_kwh[:, -1] / grid.size_kwh
+        whole = np.floor(between).astype(np.int64)
+        part = np.clip(between - whole, 1e-9, 1 - 1e-9).tolist()
+        slow = self._slow_enough(choices)
+        for step in range(facts.steps - 1, -1, -1):
+            to_go = self._before_trip(step + 1, to_go) + self._held[step]
+            after = ended[step]
+            after[first : first + levels] = to_go
+            if not self._here[step]:
+                continue
+            ways = reached[step] + moves[step]
+            at = first + int(whole[step])
+            level = (1 - part[step]) * after[at : at + levels] + part[step] * after[at + 1 : at + 1 + levels]
+            level += last[step]
+            if self._too_fast:
+                ways += self._too_fast[float(facts.hours[step])]
+                level[slow[step] :] = np.inf
+            to_go = np.minimum(ways.min(0), level)
+        return ended
+
+    def _before_trip(self, step: int, to_go: Series) -> Series:
+        """Return what is to be paid at the end of the step before ``step``, where a trip may take its energy."""
+        if not self._due[step]:
+            return to_go
+        energies, due = self._grid.energies, self._due[step]
+        later: Series = np.interp(energies - due, energies, to_go)
+        relief: Series = self._relief[step] * np.maximum(due - energies, 0)
+        return later + relief
+
+    def _walk(self, choices: Choices, ended: Series) -> Series:
+        """Return the powers of the course that is cheapest from where the store begins."""
+        facts, grid, capacity = self._facts, self._grid, self._pack.capacity_kwh
+        course, energy = np.zeros(facts.steps), max(0.0, self._pack.energy_kwh - float(self._due[0]))
+        change, power, count = choices.change_kwh, choices.power_kw, len(grid.change_kwh)
+        here, due, hours = self._here.tolist(), self._due.tolist(), facts.hours.tolist()
+        for step in np.flatnonzero(self._here | (self._due[1:] > 0)).tolist():
+            if here[step]:
+                at, part = _place(energy / grid.size_kwh)
+                cost = _between(ended[step], at + 1, part, count) + choices.cost[step, :-1]
+                if self._room:
+                    room = self._room[hours[step]]
+                    cost[_between_levels(room, at, part) < -1e-9] = np.inf
+                chosen = int(cost.argmin())
+                if self._level(choices, ended[step], step, energy) < cost[chosen]:
+                    chosen = count
+                course[step] = power[step, chosen]
+                energy = min(max(energy + float(change[step, chosen]), 0.0), capacity)
+            energy = max(0.0, energy - due[step + 1])
+        return course
+
+    def _level(self, choices: Choices, ended: Series, step: int, energy: float) -> float:
+        """Return what the last choice costs from ``energy`` on."""
+        change, power = float(choices.change_kwh[step, -1]), float(choices.power_kw[step, -1])
+        most = min(
+            (at_empty + slope * (energy + change / 2) for slope, at_empty in self._pack.taper), default=power
+        )
+        at, part = _place((energy + change) / self._grid.size_kwh)
+        if power > max(most, 0) + 1e-9 or at < 0:
+            return np.inf
+        return float(_between(ended, self._grid.low + 1 + at, part, 1)[0] + choices.cost[step, -1])
+
+    def _taper_room(self, hours: float) -> Series:
+        """Return by how much each move charges slower than each level lets it (moves × levels), infinite where it does not charge."""
+        grid, pack = self._grid, self._pack
+        power = _power(pack, grid.change_kwh, np.array(hours))[:, None]
+        mean = grid.energies + grid.change_kwh[:, None] / 2
+        most = np.min([at_empty + slope * mean for slope, at_empty in pack.taper], axis=0)
+        return np.where(power > 0, most - power, np.inf)
+
+    def _slow_enough(self, choices: Choices) -> list[int]:
+        """Return below which level the last choice of each step charges no faster than the taper lets it."""
+        slow = np.full(self._facts.steps, np.inf)
+        power, half = choices.power_kw[:, -1], choices.change_kwh[:, -1] / 2
+        for slope, at_empty in self._pack.taper:
+            slow = np.minimum(slow, (power - 1e-9 - at_empty) / slope - half)
+        slow[power <= 0] = np.inf
+        levels = np.clip(np.floor(slow / self._grid.size_kwh) + 1, 0, self._grid.levels + 1)
+        return [int(level) for level in levels]
 
 
-def _backward(facts: Facts, pack: Pack, grid: Grid, step_cost: Series, held: Series) -> NDArray[np.int16]:
-    """Return which choice is best at each step from each level."""
-    levels, energies = grid.levels + 1, grid.energies
-    every, due = np.arange(levels), _dues(facts, pack)
-    relief = {t.step: t.relief_per_kwh for t in pack.trips}
-    choice = np.zeros((facts.steps, levels), np.int16)
-    first = grid.low + 1
-    to_go, padded = np.zeros(levels), np.full(first + levels + grid.high + 2, np.inf)
-    windows = sliding_window_view(padded, grid.low + grid.high + 1)[1 : levels + 1]
-    between = grid.change_kwh[:, -1] / grid.size_kwh
-    whole = np.floor(between).astype(np.int64)
-    for step in range(facts.steps - 1, -1, -1):
-        if due[step + 1]:
-            missing = np.maximum(due[step + 1] - energies, 0)
-            to_go = np.interp(energies - due[step + 1], energies, to_go) + relief[step + 1] * missing
-        if pack.charge_kw[step] <= 0 and pack.discharge_kw[step] <= 0:
-            to_go, choice[step] = to_go + held[step], grid.low
-            continue
-        padded[first : first + levels] = to_go + held[step]
-        ways = windows + step_cost[step, :-1]
-        part = min(max(between[step] - whole[step], 1e-9), 1 - 1e-9)
-        at = first + every + whole[step]
-        level = step_cost[step, -1] + (1 - part) * padded[at] + part * padded[at + 1]
-        if pack.taper:
-            ways += _taper_cost(pack, grid, step, slice(None, -1))
-            level += _taper_cost(pack, grid, step, slice(-1, None))[:, 0]
-        best = ways.argmin(1)
-        to_go = ways[every, best]
-        choice[step] = np.where(level < to_go, ways.shape[1], best)
-        to_go = np.minimum(level, to_go)
-    return choice
+def _place(at: float) -> tuple[int, float]:
+    """Return the level below ``at``, and the part of the way to the next."""
+    level = round(at)
+    return (level, 0.0) if abs(at - level) < ROUNDING else (int(at // 1), at % 1)
 
 
-def _taper_cost(pack: Pack, grid: Grid, step: int, choices: slice) -> Series:
-    """Return 0 where a level lets a choice charge that fast, infinity elsewhere."""
-    power = grid.power_kw[step, choices]
-    mean = grid.energies[:, None] + grid.change_kwh[step, choices] / 2
-    most = np.min([at_empty + slope * mean for slope, at_empty in pack.taper], axis=0)
-    return np.where((power > 0) & (power > most + 1e-9), np.inf, 0.0)
+def _between(values: Series, at: int, part: float, count: int) -> Series:
+    """Return ``count`` values from ``at`` on, each ``part`` of the way to the next; what is infinite stays so."""
+    here = values[at : at + count]
+    return (1 - part) * here + part * values[at + 1 : at + 1 + count] if part else here
 
 
-def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, extra: Extra) -> Series:
+def _between_levels(room: Series, at: int, part: float) -> Series:
+    """Return the column of ``room`` that stands between the levels ``at`` and the next."""
+    return (1 - part) * room[:, at] + part * room[:, at + 1] if part else room[:, at]
+
+
+def _step_costs(
+    facts: Facts, number: int, change_kwh: Series, power: Series, powers_kw: Series, extra: Extra
+) -> Series:
     """Return what each step costs at each choice; what may not be chosen costs infinity."""
-    pack, power, hours = facts.packs[number], grid.power_kw, facts.hours[:, None]
+    pack, hours = facts.packs[number], facts.hours[:, None]
     others = powers_kw.sum(0) - powers_kw[number]
     cost = exchange_cost(facts, others[:, None] + power, extra.per_kwh) * hours
     net = (facts.load_kw - facts.pv_kw + others)[:, None] + power
     cost += extra.peak_per_kw * np.maximum(net - extra.peak_kw, 0)
     cost += SOONER * np.abs(power) * hours
-    cost += pack.wear_per_kwh * np.maximum(-grid.change_kwh, 0)
+    cost += pack.wear_per_kwh * np.maximum(-change_kwh, 0)
     charge, discharge, limits = pack.charge_kw[:, None], pack.discharge_kw[:, None], pack.converter
     least, most = -discharge, charge
     for circuit in facts.circuits:
@@ -167,7 +246,24 @@ def _step_costs(facts: Facts, number: int, grid: Grid, powers_kw: Series, extra:
     wrong = (power > most + 1e-6) | (power < least - 1e-6)
     wrong |= (power > 0) & (power < max(limits.charge_min_w, limits.idle_w))
     wrong |= (power < 0) & (power > -limits.discharge_min_w)
+    if not facts.battery_may_charge_car:
+        wrong |= _battery_to_car(facts, number, power, powers_kw)
     return np.where(wrong & (power != 0), np.inf, cost)
+
+
+def _battery_to_car(facts: Facts, number: int, power: Series, powers_kw: Series) -> NDArray[np.bool_]:
+    """Tell which choices let batteries give more than the house takes while cars take more than the sun leaves."""
+    cars = np.array([pack.is_car for pack in facts.packs])
+    beside = np.arange(len(cars)) != number
+    taken = np.maximum(powers_kw[cars & beside], 0).sum(0)[:, None]
+    given = np.maximum(-powers_kw[~cars & beside], 0).sum(0)[:, None]
+    if cars[number]:
+        taken = taken + np.maximum(power, 0)
+    else:
+        given = given + np.maximum(-power, 0)
+    net = (facts.load_kw - facts.pv_kw)[:, None]
+    lent: NDArray[np.bool_] = (given > np.maximum(net, 0) + 1e-6) & (taken > np.maximum(-net, 0) + 1e-6)
+    return lent
 
 
 def exchange_cost(facts: Facts, ours_kw: Series, dearer: Series) -> Series:

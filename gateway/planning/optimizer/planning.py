@@ -6,20 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.planning.optimizer.deciding import Quest, decide, open_questions, repair
-from gateway.planning.optimizer.dynamic import Extra
+from gateway.planning.optimizer.dynamic import Extra, Seeker
 from gateway.planning.optimizer.facts import Facts, facts_of
+from gateway.planning.optimizer.imposed import Decisions, Undecided
 from gateway.planning.optimizer.program import Index, Matrix
 from gateway.planning.optimizer.reading import LEAST_KWH, gives_way, paid, schedule_of
 from gateway.planning.optimizer.reasons import codes_of
 from gateway.planning.optimizer.rule_plan import rule_plan
-from gateway.planning.optimizer.site import Decisions, Layout, lay_out
+from gateway.planning.optimizer.site import Layout
 from gateway.planning.optimizer.solver import Answer, Engine
 from gateway.planning.problem import Lack, Made, Problem, Schedule
 
 LOGGER = logging.getLogger(__name__)
 
-TRIES = ((1.0, False), (0.8, True))
-"""How fine the grid of energies is on which courses are sought, and whether stores begin alone; the best answer counts."""
 EXACT = 1e-4
 """An answer that is no more than this share above what nothing undercuts is good enough."""
 REPAIRS = 8
@@ -70,12 +69,13 @@ class Solver:
         return self._within_s - self._engine.seconds
 
     def _optimum(self, facts: Facts) -> Schedule | None:
-        first = self._run(facts, Decisions.none(facts))
+        undecided = Undecided.of(facts)
+        first = self._run(undecided, Decisions.none(facts))
         if first is None:
             return None
         best: Solved | None = first
         if open_questions(facts, first.layout, first.answer.values):
-            best = self._decided(facts, first)
+            best = self._decided(undecided, first)
         if best is None:
             return None
         best = self._in_order(best)
@@ -93,19 +93,25 @@ class Solver:
             binaries=best.decisions.count,
         )
 
-    def _run(self, facts: Facts, decisions: Decisions) -> Solved | None:
-        program, layout = lay_out(facts, decisions)
-        matrix = program.matrix()
+    def _run(self, undecided: Undecided, decisions: Decisions) -> Solved | None:
+        matrix = undecided.decided(decisions)
         answer = self._engine.run(matrix, self._left_s)
-        return Solved(layout, matrix, decisions, answer) if answer else None
+        return Solved(undecided.layout, matrix, decisions, answer) if answer else None
 
-    def _decided(self, facts: Facts, first: Solved) -> Solved | None:
-        """Return the best answer that can be done: by rounding, or by what each store would best do."""
-        extra, values = _extra_cost(facts, first), first.answer.values
+    def _decided(self, undecided: Undecided, first: Solved) -> Solved | None:
+        """Return the best answer that can be done: by rounding, by what each store would best do, then beside the best so far."""
+        facts, extra = undecided.facts, _extra_cost(undecided.facts, first)
         best: Solved | None = None
-        for quest in (None, *(Quest(extra, fineness, alone) for fineness, alone in TRIES)):
-            decisions = decide(facts, first.layout, values, quest)
-            solved = self._repaired(facts, decisions) if decisions else None
+        tried: list[Decisions] = []
+        seekers: dict[int, Seeker] = {}
+        for sought, beside_best in ((False, False), (True, False), (True, True)):
+            beside_kw = first.layout.our_kw(best.answer.values) if best and beside_best else None
+            quest = Quest(seekers, extra, beside_kw) if sought else None
+            decisions = decide(facts, first.layout, first.answer.values, quest)
+            if decisions is None or any(decisions.same(other) for other in tried):
+                continue
+            tried.append(decisions)
+            solved = self._repaired(undecided, decisions)
             if solved and (best is None or solved.objective < best.objective):
                 best = solved
             if best and best.objective - first.objective <= EXACT * abs(first.objective):
@@ -131,10 +137,10 @@ class Solver:
         answer = self._engine.run(replace(matrix, upper=upper), self._left_s)
         return replace(solved, answer=answer) if answer else solved
 
-    def _repaired(self, facts: Facts, decisions: Decisions) -> Solved | None:
+    def _repaired(self, undecided: Undecided, decisions: Decisions) -> Solved | None:
         """Return an answer to ``decisions``, with more of them made until it can be done."""
         for attempt in range(REPAIRS):
-            solved = self._run(facts, decisions)
+            solved = self._run(undecided, decisions)
             if solved is None:
                 if not decisions.firm.any():
                     return None
@@ -142,7 +148,11 @@ class Solver:
                 decisions = replace(decisions, modes=off, firm=np.zeros_like(decisions.firm))
                 continue
             further = repair(
-                facts, solved.layout, solved.answer.values, decisions, last=attempt >= REPAIRS // 2
+                undecided.facts,
+                solved.layout,
+                solved.answer.values,
+                decisions,
+                last=attempt >= REPAIRS // 2,
             )
             if further is None:
                 return solved

@@ -3,37 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gateway.planning.optimizer.facts import Facts
 from gateway.planning.optimizer.program import Index, Program, Term
 from gateway.planning.optimizer.reserve import Reserve, add_reserves
 from gateway.planning.optimizer.soft import DOUBT, PENALTY, Slack
-from gateway.planning.optimizer.store import FREE, StoreColumns, add_store
+from gateway.planning.optimizer.store import StoreColumns, add_store
 from gateway.planning.problem import Lack, Series
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decisions:
-    """What a linear programme cannot know.
-
-    Per store and step its mode, and whether its least power is ``firm``; per step the direction of the grid.
-    """
-
-    modes: NDArray[np.int8]
-    firm: NDArray[np.bool_]
-    grid: NDArray[np.int8]
-
-    @classmethod
-    def none(cls, facts: Facts) -> Decisions:
-        """Return nothing decided."""
-        shape = (len(facts.packs), facts.steps)
-        return cls(np.full(shape, FREE, np.int8), np.zeros(shape, bool), np.full(facts.steps, FREE, np.int8))
-
-    @property
-    def count(self) -> int:
-        """How many are made."""
-        return int((self.modes != FREE).sum() + (self.grid != FREE).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,17 +33,14 @@ class Layout:
         return np.array(flows).reshape(len(self.stores), len(self.bought))
 
 
-def lay_out(facts: Facts, decisions: Decisions) -> tuple[Program, Layout]:
-    """Return the programme of ``facts``, with what is decided already."""
+def lay_out(facts: Facts) -> tuple[Program, Layout]:
+    """Return the programme of ``facts``."""
     program, steps, hours = Program(), facts.steps, facts.hours
     net = facts.load_kw - facts.pv_kw
-    stores = tuple(
-        add_store(program, facts, number, decisions.modes[number], decisions.firm[number])
-        for number in range(len(facts.packs))
-    )
+    stores = tuple(add_store(program, facts, number) for number in range(len(facts.packs)))
     import_kw, export_kw = most_exchange(facts)
-    bought = program.columns(steps, 0, import_kw * (decisions.grid != -1), facts.buy * hours)
-    sold = program.columns(steps, 0, export_kw * (decisions.grid != 1), -facts.sell * hours)
+    bought = program.columns(steps, 0, import_kw, facts.buy * hours)
+    sold = program.columns(steps, 0, export_kw, -facts.sell * hours)
     dumped = facts.pv_kw if facts.curtailable else np.zeros(0)
     curtailed = program.columns(len(dumped), 0, dumped)
     taken = [(columns, -sign, at) for store in stores for columns, sign, at in store.terms()]
@@ -177,12 +150,6 @@ def _limits(program: Program, facts: Facts, bought: Index, sold: Index) -> list[
         over = program.columns(len(at), 0, np.inf, PENALTY[lack] * facts.hours[at])
         rows = program.rows(len(at), -np.inf, most[at], (exchange[at], 1.0), (over, -1.0))
         slacks.append(Slack(lack, over, at, rows, facts.hours[at]))
-    at = np.flatnonzero((facts.doubt_kw > 0) & (most_bought + facts.doubt_kw > facts.import_kw)).astype(
-        np.int32
-    )
-    over = program.columns(len(at), 0, np.inf, DOUBT * facts.hours[at])
-    room = np.maximum(facts.import_kw - facts.doubt_kw, 0)[at]
-    program.rows(len(at), -np.inf, room, (bought[at], 1.0), (over, -1.0))
     at = np.flatnonzero(~np.isnan(facts.obliged_kw)).astype(np.int32)
     cost = PENALTY[Lack.OBLIGATION] * facts.hours[at]
     more, less = program.columns(len(at), 0, np.inf, cost), program.columns(len(at), 0, np.inf, cost)

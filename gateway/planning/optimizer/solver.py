@@ -78,7 +78,8 @@ class Engine:
     def _give(self, matrix: Matrix) -> None:
         highs, last = self._highs, self._last
         self._last = matrix
-        if last is not None and matrix.same_structure(last):
+        alike = last is not None and matrix.same_shape(last)
+        if last is not None and alike and np.array_equal(matrix.value, last.value):
             columns, rows = (
                 np.arange(len(matrix.cost), dtype=np.int32),
                 np.arange(len(matrix.row_lower), dtype=np.int32),
@@ -87,6 +88,7 @@ class Engine:
             highs.changeColsBounds(len(columns), columns, matrix.lower, matrix.upper)
             highs.changeRowsBounds(len(rows), rows, matrix.row_lower, matrix.row_upper)
             return
+        basis = highs.getBasis() if alike else None
         highs.clearSolver()
         highs.setOptionValue("presolve", "off" if len(matrix.cost) < SMALL else "choose")
         highs.passModel(
@@ -106,3 +108,5 @@ class Engine:
             matrix.value,
             np.zeros(len(matrix.cost), np.int32),
         )
+        if basis is not None and basis.valid:
+            highs.setBasis(basis)

@@ -44,34 +44,18 @@ class StoreColumns:
         return (self.charge, 1.0, self.charge_at), (self.discharge, -1.0, self.discharge_at)
 
 
-def add_store(
-    program: Program, facts: Facts, number: int, modes: Modes, firm: NDArray[np.bool_]
-) -> StoreColumns:
-    """Add store ``number``: what flows, what is kept, what lacks; where ``firm``, its least power is kept."""
+def add_store(program: Program, facts: Facts, number: int) -> StoreColumns:
+    """Add store ``number``: what flows, what is kept, what lacks."""
     pack, hours = facts.packs[number], facts.hours
     charge_at, discharge_at = (
         np.flatnonzero(kw > 0).astype(np.int32) for kw in (pack.charge_kw, pack.discharge_kw)
     )
     later = sooner(hours)
     worn = later + pack.wear_per_kwh / pack.converter.discharge_efficiency * hours
-    may_charge, may_discharge = (modes == FREE) | (modes == 1), (modes == FREE) | (modes == -1)
-    limits = pack.converter
-    charge = program.columns(
-        len(charge_at),
-        (limits.charge_min_w * (firm & (modes == 1)))[charge_at],
-        (pack.charge_kw * may_charge)[charge_at],
-        later[charge_at],
-    )
-    discharge = program.columns(
-        len(discharge_at),
-        (limits.discharge_min_w * (firm & (modes == -1)))[discharge_at],
-        (pack.discharge_kw * may_discharge)[discharge_at],
-        worn[discharge_at],
-    )
+    charge = program.columns(len(charge_at), 0, pack.charge_kw[charge_at], later[charge_at])
+    discharge = program.columns(len(discharge_at), 0, pack.discharge_kw[discharge_at], worn[discharge_at])
     energy = program.columns(facts.steps, 0, pack.capacity_kwh, holding(pack, hours))
-    relief, balance = _add_balance(
-        program, facts, pack, modes, (charge_at, charge, discharge_at, discharge, energy)
-    )
+    relief, balance = _add_balance(program, facts, pack, (charge_at, charge, discharge_at, discharge, energy))
     _add_taper(program, pack, charge_at, charge, energy)
     slacks = [_add_want(program, want, energy, number) for want in wants_of(facts, pack)]
     return StoreColumns(
@@ -104,16 +88,16 @@ def rates(pack: Pack, modes: Modes) -> tuple[Series, Series, Series]:
 
 
 def _add_balance(
-    program: Program, facts: Facts, pack: Pack, modes: Modes, at: tuple[Index, Index, Index, Index, Index]
+    program: Program, facts: Facts, pack: Pack, at: tuple[Index, Index, Index, Index, Index]
 ) -> tuple[Index, Index]:
     """Add what is kept from step to step, less the trips, more what these had to charge on the road."""
     steps, hours = facts.steps, facts.hours
     charge_at, charge, discharge_at, discharge, energy = at
-    into, out, lost = rates(pack, modes)
+    into, out, _ = rates(pack, np.full(steps, FREE, np.int8))
     trips = [t for t in pack.trips if t.step > 0 and t.energy_wh > 0]
     ends, energies = np.array([t.step - 1 for t in trips], np.int32), np.array([t.energy_wh for t in trips])
     relief = program.columns(len(trips), 0, energies, [t.relief_per_kwh for t in trips])
-    fixed = -lost * hours
+    fixed = np.zeros(steps)
     np.subtract.at(fixed, ends, energies)
     fixed[:1] += begins_with(pack)
     balance = program.rows(

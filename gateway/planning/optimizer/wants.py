@@ -45,8 +45,10 @@ def cost_at(wants: tuple[Want, ...], facts: Facts, pack: Pack, energies: Series)
     """Return what holding each of ``energies`` at each step's end costs (steps × energies)."""
     cost = np.zeros((facts.steps, len(energies)))
     for want in wants:
-        beside = (1 if want.most else -1) * (energies - want.kwh[:, None])
-        cost[want.steps] += want.price[:, None] * np.maximum(beside, 0)
+        low, high = np.searchsorted(energies, (want.kwh.min(), want.kwh.max()))
+        there = slice(low, None) if want.most else slice(None, high)
+        beside = (1 if want.most else -1) * (energies[there] - want.kwh[:, None])
+        cost[want.steps, there] += want.price[:, None] * np.maximum(beside, 0)
     return cost + holding(pack, facts.hours)[:, None] * energies
 
 
@@ -87,13 +89,13 @@ def _ceiling(facts: Facts, pack: Pack) -> Series:
     """Return the most at each step's end: what is above already may stay, and a departure may need more just before it."""
     steps, hours = facts.steps, facts.hours
     wanted, needed = np.zeros(steps + 1), 0.0
-    due = [
-        max((o.energy_wh for o in pack.departures if o.step == step), default=0.0)
-        for step in range(steps + 1)
-    ]
+    due = [0.0] * (steps + 1)
+    for departure in pack.departures:
+        due[departure.step] = max(due[departure.step], departure.energy_wh)
+    charged = (pack.converter.charge_efficiency * pack.charge_kw * hours).tolist()
     for step in range(steps, 0, -1):
         wanted[step] = needed = max(needed, due[step])
-        needed -= pack.converter.charge_efficiency * pack.charge_kw[step - 1] * hours[step - 1]
+        needed -= charged[step - 1]
     spent = np.zeros(steps + 1)
     for trip in pack.trips:
         spent[trip.step :] += trip.energy_wh
