@@ -8,7 +8,9 @@ b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best da
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from copy import replace
+
+from msgspec import Struct, field
 
 from gateway.control import expectation
 from gateway.control.expectation import Expectation
@@ -42,8 +44,7 @@ type Phases = tuple[float, float, float]
 type Told = tuple[DeviceId, float, float, tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """``base_w`` is what the house should draw when a decision of now takes effect, without the devices; ``high`` and ``low``
     are the more cautious of what it draws by estimate and by the newest raw value, for limits.
 
@@ -62,8 +63,7 @@ class Balance:
     arriving_w: Mapping[DeviceId, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class House:
+class House(Struct, frozen=True):
     """What is known of the house: ``net`` is the estimate without devices and sun, ``raw`` the same unsmoothed.
 
     ``period_s`` is how often the grid meter is heard, ``recent`` holds (time, least, most) base powers of the last minute.

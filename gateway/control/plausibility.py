@@ -12,10 +12,12 @@ proof. Only then it is disbelieved, with a fault.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import replace
 from enum import StrEnum
 from math import exp, inf
 from operator import itemgetter
+
+from msgspec import Struct
 
 from gateway.config import GridTable
 from gateway.faults import FaultCode
@@ -54,8 +56,7 @@ class Trust(StrEnum):
     DISBELIEVED = "disbelieved"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Per lag, fading: the moves of known powers times those of the meter, and times themselves, in W²."""
 
     together: tuple[float, ...] = (0.0,) * len(LAGS_S)
@@ -79,8 +80,7 @@ class Evidence:
         return min(gains), max(gains)
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(Struct, frozen=True):
     """The newest reading, since when and how often it is the same, and how far known powers went from where they were."""
 
     sample: MeterSample
@@ -90,8 +90,7 @@ class Repeats:
     beats_s: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """What was known and metered when doubt began; where known powers lie still, and since when.
 
     ``shown_w`` is the span of what the meter showed after all of our move had to be seen.
@@ -105,8 +104,7 @@ class Probe:
     shown_w: tuple[float, float] = (inf, -inf)
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """``known`` is the sum of the powers behind the meter, of ``sources`` devices; ``readings`` are its distinct ones.
 
     ``unseen_w`` is what devices did that are no longer heard, less what those did that came. ``code`` and ``detail`` tell the fault while disbelieved.
