@@ -69,14 +69,14 @@ class Forecasts:
 def _merged(old: Sequence[Any], new: Sequence[Any], utc: datetime, kind: str) -> tuple[Any, ...]:
     """Lay ``new`` over ``old``: prices keep what lies outside, announced trips are replaced as a whole, series from their start.
 
-    Of the sun that came, what was told before it came stays.
+    Of the sun that came, only what was told before it came stays.
     """
     if kind == "trips":
         return tuple(sorted(new, key=lambda t: (t.leaves_at, t.device)))[:MOST_TRIPS]
-    came = tuple(s for s in old if s.ends_at <= utc) if kind == "solar" else ()
-    new = [s for s in new if not came or s.starts_at >= came[-1].ends_at]
+    if kind == "solar":
+        new = [s for s in new if s.ends_at > utc]
     if not new:
-        return came
+        return tuple(s for s in old if s.ends_at <= utc) if kind == "solar" else ()
     begin, end = min(s.starts_at for s in new), max(s.ends_at for s in new)
     kept = [s for s in old if s.ends_at <= begin or (kind == "prices" and s.starts_at >= end)]
     oldest, most = utc - KEPT.get(kind, timedelta(0)), MOST_SLOTS + (MOST_PAST if kind in KEPT else 0)

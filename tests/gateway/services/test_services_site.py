@@ -319,7 +319,7 @@ def test_of_the_sun_that_came_stays_what_was_told_before_and_clients_see_what_is
     now = NOW
     kept = Forecasts(tmp_path / "forecasts.json", lambda: now)
     told = [ToldSlot(NOW + h * HOUR, NOW + (h + 1) * HOUR, 100.0 * h) for h in range(4)]
-    kept.put("solar", told)
+    kept.put("solar", [ToldSlot(NOW - HOUR, NOW, 9.0), *told])
     now = NOW + 2 * HOUR
     kept.put("solar", [replace(s, value=7.0) for s in told])
     assert [s.value for s in kept.told.solar] == [0.0, 100.0, 7.0, 7.0]
