@@ -22,7 +22,7 @@ START_W, STOP_W = 120.0, 50.0
 """A converter loses 50-100 W for running at all: less than this is not worth a start, or going on."""
 
 
-class Pace(Struct, frozen=True):
+class Pace(Struct, frozen=True, gc=False):
     """Of one device: how it follows, and where it will be when a fast device could answer an order of now."""
 
     dynamics: Dynamics

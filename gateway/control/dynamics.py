@@ -37,7 +37,7 @@ AHEAD_S = 0.4
 type Point = tuple[float, float]
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """A step on its way: when it was ordered, from where to where, the last sample, and when each level was passed."""
 
     at: float
@@ -47,7 +47,7 @@ class Step(Struct, frozen=True):
     passed: tuple[float, ...] = ()
 
 
-class Track(Struct, frozen=True):
+class Track(Struct, frozen=True, gc=False):
     """One device: its last orders (time, W), oldest first, the step under way, and what was found: (dead time, ramp)."""
 
     orders: tuple[Point, ...]
@@ -102,7 +102,7 @@ def follow(previous: Movements, snapshot: Snapshot) -> Movements:
             found = ((known.dead_time_s, known.ramp_w_per_s),) if known and known.steps else ()
             track = Track((order,), seen, found=found, measured=known)
         else:
-            track = _advanced(before, order, seen, _room(sample, order[1]))
+            track = _advanced(before, order, seen, sample)
             if track.measured is not None and track.measured is not before.measured:
                 dynamics[device] = track.measured
         tracks[device] = track
@@ -120,13 +120,14 @@ def _room(sample: StorageSample | EvseSample, order_w: float) -> bool:
     return -sample.discharge_max_w + STEP_W / 10 < order_w < sample.charge_max_w - STEP_W / 10
 
 
-def _advanced(track: Track, order: Point, seen: Point, room: bool) -> Track:
+def _advanced(track: Track, order: Point, seen: Point, sample: StorageSample | EvseSample) -> Track:
     fresh, ordered = seen[0] > track.seen[0], order[1] != track.orders[-1][1]
     if not fresh and not ordered:
         return track
     orders, step = track.orders, track.step
     if ordered:
-        step = _ordered(track, order, seen) if room else None
+        step = _ordered(track, order, seen)
+        step = step if step is not None and _room(sample, order[1]) else None
         orders = (*orders[-ORDERS:], order)
     found, measured = track.found, track.measured
     if fresh and step is not None:
@@ -134,7 +135,7 @@ def _advanced(track: Track, order: Point, seen: Point, room: bool) -> Track:
         if step is not None and len(step.passed) == len(LEVELS):
             found = (*found[1 - KEPT :], _figures(step))
             measured, step = _learned(found, measured), None
-    if fresh and step is None and room and measured is not None:
+    if fresh and step is None and measured is not None and _room(sample, order[1]):
         measured = _corrected(measured, orders[-1], seen)
     return Track(orders, seen if fresh else track.seen, step, found, measured)
 

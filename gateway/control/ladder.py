@@ -37,7 +37,7 @@ _NAMEPLATE, _NOW, _DEPARTURE = (
 )
 
 
-class Said(Struct, frozen=True):
+class Said(Struct, frozen=True, gc=False):
     """What was said of one device alone: the owner's lease on it, and its faults."""
 
     request: Request | None = None
@@ -47,7 +47,7 @@ class Said(Struct, frozen=True):
 NOTHING = Said()
 
 
-class Bid(Struct, frozen=True):
+class Bid(Struct, frozen=True, gc=False):
     """What one device may do and wants to do. ``low`` and ``high`` name who set the interval's edges.
 
     ``apart``: what it does is not the house's, so that the other devices do not work against it.

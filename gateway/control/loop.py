@@ -5,6 +5,7 @@ It awaits no device. Deadlines are absolute, on a timerfd: asyncio's own timers 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -78,6 +79,13 @@ class Loop:
 
     def tick(self, now: float) -> None:
         """Decide once for the whole site and hand each device its setpoint."""
+        gc.disable()  # nearly all that a tick makes is gone at its end: a collection waits until then, and has little to walk
+        try:
+            self._decide(now)
+        finally:
+            gc.enable()
+
+    def _decide(self, now: float) -> None:
         told = self._state.snapshot(now)
         elapsed_s, self._last_at = now - self._last_at, now
         try:

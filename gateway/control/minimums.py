@@ -22,7 +22,7 @@ HELD, STOPPED, WAITING = "held_at_minimum", "below_minimum", "minimum_not_free"
 _NEVER = Minimum()
 
 
-class _Charger(Struct, frozen=True):
+class _Charger(Struct, frozen=True, gc=False):
     """A charger that has less than its minimum."""
 
     device: DeviceId

@@ -27,7 +27,7 @@ MODEST_W = 3_700.0
 """Stands in for a power that nobody tells."""
 
 
-class Count(Struct, frozen=True):
+class Count(Struct, frozen=True, gc=False):
     """A told need and what was taken since; ``at`` and ``power_w`` are of the last sample counted."""
 
     need: Need

@@ -179,7 +179,7 @@ class DemandPeak:
     cap_w: float | None = None
 
 
-class Urgency(Struct, frozen=True):
+class Urgency(Struct, frozen=True, gc=False):
     """What a car still has to take before it leaves. ``need_wh`` is AC energy.
 
     ``must_w``: with less than this now it leaves too empty; 0 while there is slack. ``rank`` is the share of the time left

@@ -22,7 +22,7 @@ from gateway.model.power import DeviceId, Interval, Reason
 from gateway.model.wishes import Wishes
 
 
-class Setpoint(Struct, frozen=True):
+class Setpoint(Struct, frozen=True, gc=False):
     """A lease on a device's power: the driver falls to 0 W after ``expires_at``, with or without us.
 
     ``engage`` asks an EVSE to hold a charging session open (contactors closed) even at 0 W. ``owner_asked``: the owner
@@ -40,7 +40,7 @@ class Setpoint(Struct, frozen=True):
     wanted_w: float = 0.0
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What the tick decided for one device. ``wanted_w`` is the wish before the higher rungs held it back.
 
     ``min_by`` and ``max_by`` tell who set the edges of the interval.

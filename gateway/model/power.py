@@ -1,6 +1,7 @@
 """Power: where it may be, and why it is what it is.
 
-What a tick makes anew for each of hundreds of devices is a ``Struct``: it is made in a tenth of the time of a dataclass.
+What a tick makes anew for each of hundreds of devices is a ``Struct``: it is made in a tenth of the time of a dataclass. It
+holds only what is older than itself, so that no ring can form for the collector to look for (``gc=False``).
 """
 
 from enum import StrEnum
@@ -27,7 +28,7 @@ class Rung(StrEnum):
     ENVELOPE = "envelope"
 
 
-class Reason(Struct, frozen=True):
+class Reason(Struct, frozen=True, gc=False):
     """Why a setpoint is what it is: the rung, a stable code that is translated, and whose wish it was."""
 
     rung: Rung
@@ -35,7 +36,7 @@ class Reason(Struct, frozen=True):
     source: str = ""
 
 
-class Interval(Struct, frozen=True):
+class Interval(Struct, frozen=True, gc=False):
     """Closed power interval of one device or of the site, in W."""
 
     min_w: float

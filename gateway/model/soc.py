@@ -10,7 +10,7 @@ LEAST_CAPACITY_WH = 5000.0
 """Stands in for a capacity that is not told: the smaller, the faster its state of charge may move."""
 
 
-class HeldSoc(Struct, frozen=True):
+class HeldSoc(Struct, frozen=True, gc=False):
     """The last value that was believed, with its time; and the one that is on trial, since when, with its last value."""
 
     pct: float | None = None
