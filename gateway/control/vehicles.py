@@ -7,6 +7,7 @@ can be true is taken (reference/needs.md 1, row 3). While none speaks, the energ
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, replace
+from math import floor
 from operator import is_
 from types import MappingProxyType
 from typing import Any
@@ -31,7 +32,8 @@ EFFICIENCY = 0.93
 COUNT_AT_MOST_PCT = 15.0
 """Moved without a word from anyone, after which the SoC counts as unknown: losses and capacity are estimates."""
 JUDGE_S = 1.0
-"""A car of which the same is told again and again is judged no more often."""
+"""A car of which the same is told again and again is judged once in so long; each car in its own part of it, so that
+hundreds of them are not judged in one tick."""
 LONGEST_STEP_S = 5.0
 """Between two samples of a charger."""
 FLICKER_S = 15.0
@@ -42,9 +44,9 @@ ON_THE_ROAD_W = 150_000.0
 _LIVE = frozenset({EvseState.STARTING, EvseState.READY, EvseState.STOPPING})
 
 
-class Followed(Struct, frozen=True):
+class Followed(Struct, frozen=True, gc=False):
     """A car and what is remembered of it: when it was last seen plugged, each source's judged SoC, how much was moved
-    by count alone, which samples this rests on, the EVSE's sample with the judged car in it, and when it was judged."""
+    by count alone, which samples this rests on, the EVSE's sample with the judged car in it, and in which turn it was judged."""
 
     state: VehicleState
     at: float
@@ -52,10 +54,10 @@ class Followed(Struct, frozen=True):
     counted_pct: float = 0.0
     heard: tuple[EvseSample | EvSample | None, ...] = ()
     sample: EvseSample | None = None
-    judged_at: float = float("-inf")
+    turn: int | None = None
 
 
-class Told(Struct, frozen=True):
+class Told(Struct, frozen=True, gc=False):
     """A SoC that a source tells now; ``most_w`` bounds how fast it can move."""
 
     source: VehicleSource
@@ -69,9 +71,16 @@ def follow(before: Mapping[DeviceId, Followed], snapshot: Snapshot) -> dict[Devi
     for device, ev in snapshot.evs.items():
         charger = snapshot.devices[device].charger
         told_of[charger] = (*told_of.get(charger, ()), *((ev,) if ev else ()))
+    turns, apart = snapshot.at / JUDGE_S, 1.0 / max(1, len(snapshot.evses))
     return {
-        device: _follow(before.get(device), snapshot, device, (sample, *told_of.get(device, ())))
-        for device, sample in snapshot.evses.items()
+        device: _follow(
+            before.get(device),
+            snapshot,
+            device,
+            (sample, *told_of.get(device, ())),
+            floor(turns + place * apart),
+        )
+        for place, (device, sample) in enumerate(snapshot.evses.items())
     }
 
 
@@ -107,16 +116,16 @@ def _with_car(sample: EvseSample | None, car: VehicleState) -> EvseSample | None
 
 
 def _follow(
-    before: Followed | None, snapshot: Snapshot, device: DeviceId, heard: tuple[Any, ...]
+    before: Followed | None, snapshot: Snapshot, device: DeviceId, heard: tuple[Any, ...], turn: int
 ) -> Followed:
     """Return the car after what was ``heard``: the EVSE's sample, and one of each of the car's own buses that speaks."""
     if before and len(heard) == len(before.heard) and all(map(is_, heard, before.heard, strict=True)):
         return before
     now, sample, evs = snapshot.at, heard[0], heard[1:]
-    if before and now - before.judged_at < JUDGE_S and _says_the_same(before, sample, evs):
+    if before and before.turn == turn and _says_the_same(before, sample, evs):
         at = now if sample.plugged else before.at
         car = _with_car(sample, before.state)
-        return Followed(before.state, at, before.held, 0.0, heard, car, before.judged_at)
+        return Followed(before.state, at, before.held, 0.0, heard, car, turn)
     was = before or Followed(VehicleState(device), now)
     state, source = was.state, _charger_source(snapshot, device)
     plugged = sample.plugged if sample else state.plugged
@@ -143,7 +152,7 @@ def _follow(
     known = {name: getattr(state, name) for name in _KNOWN} | facts
     state = VehicleState(device, plugged, soc_pct, soc_doubt=doubt, provenance=provenance, **known)
     at = now if sample is not None and sample.plugged else was.at
-    return Followed(state, at, held, counted_pct, heard, _with_car(sample, state), now)
+    return Followed(state, at, held, counted_pct, heard, _with_car(sample, state), turn)
 
 
 def _says_the_same(before: Followed, sample: EvseSample | None, evs: tuple[EvSample, ...]) -> bool:
