@@ -13,26 +13,31 @@ from gateway.model import DeviceId, Interval, Snapshot
 def until_it_flows(fitted: Fitted, intervals: Mapping[DeviceId, Interval], snapshot: Snapshot) -> Fitted:
     """Return ``fitted`` with no step beyond what the fuses carry while every step the other way is yet to come."""
     held, limited_by = dict(fitted.powers_w), dict(fitted.limited_by)
-    now_w = {d: _flows_w(snapshot, d, p) for d, p in held.items()}
+    now_w = _flowing_w(held, snapshot)
+    highest_w = {d: max(p, now_w[d]) for d, p in held.items()}
+    lowest_w = {d: min(p, now_w[d]) for d, p in held.items()}
     for limit in fitted.limits:
         if limit.grace_w <= 0:
-            continue  # no fuse
-        weights = {d: w for d, w in limit.weights.items() if d in held}
-        for sign, edge_w in ((1.0, limit.interval.max_w), (-1.0, -limit.interval.min_w)):
-            steps_w = {d: max(0.0, sign * w * (held[d] - now_w[d])) for d, w in weights.items()}
-            flowing_w = sum(sign * w * now_w[d] for d, w in weights.items())
-            beyond_w = flowing_w + sum(steps_w.values()) - edge_w - limit.grace_w
+            continue  # no fuse; behind one every weight is above zero
+        for sign, edge_w, furthest_w in (
+            (1.0, limit.interval.max_w, highest_w),
+            (-1.0, -limit.interval.min_w, lowest_w),
+        ):
+            beyond_w = sign * limit.sum_w(furthest_w) - edge_w - limit.grace_w
             if beyond_w <= 1.0:
                 continue
+            steps_w = {d: w * abs(furthest_w[d] - now_w[d]) for d, w in limit.weights.items() if d in held}
             kept = max(0.0, 1.0 - beyond_w / max(sum(steps_w.values()), beyond_w))
             for device, step_w in steps_w.items():
                 power_w = intervals[device].clamp(now_w[device] + kept * (held[device] - now_w[device]))
                 if step_w > 0 and power_w != held[device]:
                     held[device], limited_by[device] = power_w, limit.reason
+                    highest_w[device] = max(power_w, now_w[device])
+                    lowest_w[device] = min(power_w, now_w[device])
     return Fitted(held, limited_by, fitted.limits, fitted.sums_w)
 
 
-def _flows_w(snapshot: Snapshot, device: DeviceId, ordered_w: float) -> float:
-    """Return what the device draws now, as ordered where nobody knows."""
-    sample = snapshot.storages.get(device) or snapshot.evses.get(device)
-    return ordered_w if sample is None else sample.power_w
+def _flowing_w(ordered_w: Mapping[DeviceId, float], snapshot: Snapshot) -> dict[DeviceId, float]:
+    """Return what each device draws now, as ordered where nobody knows."""
+    samples = {**snapshot.storages, **snapshot.evses}
+    return {d: w if (x := samples.get(d)) is None else x.power_w for d, w in ordered_w.items()}

@@ -45,11 +45,12 @@ PRESSED = 1.05
 """A device whose car has no time left gives up 0.05 / 1.05 of what one without any need gives up."""
 
 
-class GroupLimit(Struct, frozen=True):
+class GroupLimit(Struct, frozen=True, gc=False):
     """``interval`` bounds the sum of weight × power over the group's devices, in W.
 
     ``soft``: an aim, not a limit; it takes nothing from a device that must charge, and is no conflict when it is missed.
-    ``grace_w`` is what lies between the interval and the rating of the fuse behind it.
+    ``grace_w`` is what lies between the interval and the rating of the fuse behind it, 0 where there is none; behind a fuse
+    every weight is above 0.
     """
 
     reason: Reason
@@ -172,7 +173,7 @@ def _phase_limit(
     return GroupLimit(reason, weights, allowed, grace_w=grace_w(fuse_w))
 
 
-class Fitted(Struct, frozen=True):
+class Fitted(Struct, frozen=True, gc=False):
     """Powers inside every limit that the devices could meet; who was held back by what; what each limit comes to."""
 
     powers_w: Mapping[DeviceId, float]
@@ -254,28 +255,31 @@ def _moved(
     First whoever works against it gives way to 0, then all lean in, and last come the cars that have no time left. Each in
     proportion to its room, less the higher its rank: so a small change of need is a small change of share.
     """
-    moved = {d: powers_w[d] for d in limit.weights if d in powers_w}
-    must_w = {d: needs[d].must_w for d in moved if d in needs and needs[d].must_w > 0}
-    for to_zero, pressed in ((True, False), (False, False), (True, True), (False, True)):
-        if pressed and (limit.soft or not must_w):
-            break
+    cars = [(d, w, intervals[d], needs.get(d)) for d, w in limit.weights.items() if d in powers_w]
+    moved = {d: powers_w[d] for d, _, _, _ in cars}
+    pressing = not limit.soft and any(need and need.must_w > 0 for _, _, _, need in cars)
+    for to_zero, pressed in _STAGES if pressing else _STAGES[:2]:
         rooms: list[tuple[DeviceId, float, float]] = []
         total_w = 0.0
-        for device, power_w in moved.items():
-            weight, interval, need = limit.weights[device], intervals[device], needs.get(device)
-            down = change_w * weight < 0
-            edge_w = interval.min_w if down else interval.max_w
-            if to_zero:
-                edge_w = max(edge_w, 0.0) if down else min(edge_w, 0.0)
-            if down and limit.soft and need and need.rank >= KEPT:
-                edge_w = max(edge_w, min(0.0, power_w))
-            if down and not pressed and device in must_w:
-                edge_w = max(edge_w, min(must_w[device], power_w))
-            room_w = (min(0.0, edge_w - power_w) if down else max(0.0, edge_w - power_w)) * weight
-            if room_w:
-                keen = PRESSED - need.rank if down and need else 1.0
-                rooms.append((device, room_w, keen))
-                total_w += room_w
+        for device, weight, interval, need in cars:
+            power_w, keen = moved[device], 1.0
+            if change_w * weight < 0:
+                edge_w = max(interval.min_w, 0.0) if to_zero else interval.min_w
+                if need is not None:
+                    keen = PRESSED - need.rank
+                    if limit.soft and need.rank >= KEPT:
+                        edge_w = max(edge_w, min(0.0, power_w))
+                    if not pressed and need.must_w > 0:
+                        edge_w = max(edge_w, min(need.must_w, power_w))
+                if edge_w >= power_w:
+                    continue
+            else:
+                edge_w = min(interval.max_w, 0.0) if to_zero else interval.max_w
+                if edge_w <= power_w:
+                    continue
+            room_w = (edge_w - power_w) * weight
+            rooms.append((device, room_w, keen))
+            total_w += room_w
         if abs(total_w) <= abs(change_w):
             for device, room_w, _ in rooms:
                 moved[device] += room_w / limit.weights[device]
@@ -286,6 +290,10 @@ def _moved(
         if abs(change_w) < 1e-6:
             break
     return {d: intervals[d].clamp(p) for d, p in moved.items() if p != powers_w[d]}
+
+
+_STAGES = ((True, False), (False, False), (True, True), (False, True))
+"""Of a change: only back to 0, or beyond it; and whether cars that have no time left take part."""
 
 
 def _pour(
