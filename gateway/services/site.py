@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from gateway import __version__
@@ -22,6 +23,7 @@ from gateway.model import (
     BackupStatus,
     Decision,
     DeviceId,
+    GridWindow,
     HistoryPoint,
     Need,
     OwnerSettings,
@@ -146,15 +148,14 @@ class ServicesSite:
             self.wanted.set()
 
     def wishes(self) -> Wishes:
-        """Return all that the fast path should hold now; of very many windows the soonest, the others in their turn."""
+        """Return all that the fast path should hold now."""
         utc = self._clock()
         kept = self._store.kept
-        windows = sorted(self._calls.windows(utc) if self._calls else (), key=lambda w: w.starts_at)
         requests = tuple(r for r in kept.requests if r.expires_at > utc)
         return Wishes(
             kept.owner,
             requests,
-            tuple(windows[:MOST_WINDOWS]),
+            self._windows(utc),
             _in_force(self.plan) if self._config.planning.followed else None,
             self._inspected,
             self._reserves(utc),
@@ -327,6 +328,11 @@ class ServicesSite:
             left = tuple(r for r in kept.requests if r.device not in done)
             self._keep(replace(kept, requests=left), anyway=True)
 
+    def _windows(self, utc: datetime) -> tuple[GridWindow, ...]:
+        """Return what the utility called; of very many windows the soonest, the others in their turn."""
+        called = self._calls.windows(utc) if self._calls else ()
+        return tuple(sorted(called, key=attrgetter("starts_at"))[:MOST_WINDOWS])
+
     def _reserves(self, utc: datetime) -> tuple[ReserveWindow, ...]:
         return tuple(w for w in self._store.kept.reserves if w.ends_at > utc)
 
@@ -335,7 +341,7 @@ class ServicesSite:
 
     def _limits(self, utc: datetime) -> Limits:
         grid = self._config.grid
-        active = [w for w in self.wishes().windows if w.active(utc)]
+        active = [w for w in self._windows(utc) if w.active(utc)]
         imports = [w.value for w in active if w.kind is WindowKind.IMPORT_LIMIT]
         exports = [w.value for w in active if w.kind is WindowKind.EXPORT_LIMIT]
         return Limits(
