@@ -13,8 +13,9 @@ def least_cost(case: Case, *, exact: bool, within_s: float = 30.0) -> float:
     """Return what no schedule undercuts.
 
     ``exact`` forbids to charge and discharge, or to buy and sell, at once: by binaries, in the steps where a solution without them did.
+    Where packs have least powers it has binaries for all of these too; if ``within_s`` is too short the bound is a lower one.
     """
-    decided: set[tuple[int, int]] = set()
+    decided = _all_least_powers(case) if exact else set()
     for _ in range(ROUNDS):
         model = _Model(case, decided)
         bound, at_once = model.solve(within_s)
@@ -23,6 +24,15 @@ def least_cost(case: Case, *, exact: bool, within_s: float = 30.0) -> float:
             return bound
         decided |= fresh
     return bound
+
+
+def _all_least_powers(case: Case) -> set[tuple[int, int]]:
+    return {
+        (number, step)
+        for number, pack in enumerate(case.packs)
+        if pack.least_charge or pack.least_discharge
+        for step in np.flatnonzero(pack.charge + pack.discharge).tolist()
+    }
 
 
 class _Model:
@@ -49,12 +59,20 @@ class _Model:
     def row(self, lower: float, upper: float, *terms: tuple[int, float]) -> None:
         self.rows.append((lower, upper, list(terms)))
 
-    def either(self, number: int, step: int, one: int, other: int) -> None:
-        """Let but one of two flows run, where that was decided."""
-        if (number, step) in self.decided:
+    def either(
+        self, number: int, step: int, flows: tuple[int, int], least: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        """Let but one of two flows run, where that was decided, and that one at its least or not at all."""
+        if (number, step) not in self.decided:
+            return
+        switches = []
+        for flow, power in zip(flows, least, strict=True):
             switch = self.column(1.0, integer=True)
-            self.row(-np.inf, 0.0, (one, 1.0), (switch, -self.upper[one]))
-            self.row(-np.inf, self.upper[other], (other, 1.0), (switch, self.upper[other]))
+            switches.append((switch, 1.0))
+            self.row(-np.inf, 0.0, (flow, 1.0), (switch, -self.upper[flow]))
+            if power:
+                self.row(0.0, np.inf, (flow, 1.0), (switch, -power))
+        self.row(-np.inf, 1.0, *switches)
 
     def _add_pack(self, number: int, pack: Pack, balance: list[list[tuple[int, float]]]) -> None:
         trips, into, out, before = dict(pack.trips), [], [], None
@@ -63,7 +81,7 @@ class _Model:
             discharge = self.column(float(pack.discharge[step]), pack.wear / pack.out * hours)
             into.append(charge)
             out.append(discharge)
-            self.either(number, step, charge, discharge)
+            self.either(number, step, (charge, discharge), (pack.least_charge, pack.least_discharge))
             balance[step] += [(charge, -1.0), (discharge, 1.0)]
             self._dues(pack, step, before)
             spent = trips.get(step, 0.0)
@@ -97,7 +115,7 @@ class _Model:
             buy, sell = self.column(most, case.buy[step] * hours), self.column(most, -case.sell[step] * hours)
             bought.append(buy)
             sold.append(sell)
-            self.either(-1, step, buy, sell)
+            self.either(-1, step, (buy, sell))
             over = self.column(cost=case.over_price * hours)
             self.row(-np.inf, float(case.most_import[step]), (buy, 1.0), (over, -1.0))
             spilled = [(self.column(float(case.sun[step])), -1.0)] if case.spill else []
