@@ -182,9 +182,9 @@ class ChademoEvse:
     async def _beat(self) -> None:
         """Keep the frames going, apart from everything else that happens."""
         async for _ in beats(FRAME_PERIOD_S):
+            self._advance()
             frames = [(frame.CAN_ID, frame.encode()) for frame in self._orders.frames]
             self._can.publish(frames, FRAME_PERIOD_S)
-            self._advance()
 
     def _hear(self, can_id: int, data: bytes) -> None:
         """Take a frame from the car."""
