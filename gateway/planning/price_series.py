@@ -32,11 +32,17 @@ def series(slots: Sequence[PriceSlot], horizon: Horizon, zone: tzinfo = UTC) -> 
     """
     now, ahead = quarter_of(horizon.starts_at), quarters_of(horizon.starts_at, horizon.hours)
     first = now - DAYS * DAY
-    quarterly = _quarterly(slots, first, now + ahead)
-    covered = ~np.isnan(quarterly[0][now - first :])
+    return completed(_quarterly(slots, first, now + ahead), horizon, zone)
+
+
+def completed(quarterly: tuple[Series, Series], horizon: Horizon, zone: tzinfo = UTC) -> PriceSeries:
+    """Return the same of import and export prices by the quarter, from ``DAYS`` before the horizon to its end, NaN where unknown."""
+    past = DAYS * DAY
+    first = quarter_of(horizon.starts_at) - past
+    covered = ~np.isnan(quarterly[0][past:])
     unknown = (UNKNOWN_IMPORT, UNKNOWN_EXPORT)
     bought, sold = (
-        onto_steps(filled(price, first, zone, without)[now - first :], horizon.starts_at, horizon.hours)
+        onto_steps(filled(price, first, zone, without)[past:], horizon.starts_at, horizon.hours)
         for price, without in zip(quarterly, unknown, strict=True)
     )
     share = onto_steps(covered.astype(np.float64), horizon.starts_at, horizon.hours)

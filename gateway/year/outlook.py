@@ -1,22 +1,19 @@
 """What is known at a moment of the simulation: prices up to the day-ahead auction, forecasts from the own past."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 
 import numpy as np
 
-from gateway.model import PriceSlot
 from gateway.planning.forecast import History, load, pv
-from gateway.planning.price_series import series
+from gateway.planning.forecast.gaps import DAYS
+from gateway.planning.price_series import completed
 from gateway.planning.problem import Band, Horizon, Series
 from gateway.year.driving import Habit
 from gateway.year.record import DAY, PAST_DAYS, QUARTER_H, Record
 
 AUCTION = 52
 """The quarter of the day, 13:00, from which on tomorrow's prices are known."""
-GUESS_DAYS = 35
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,9 @@ def outlook(record: Record, now: int, habit: Habit, sight: Sight) -> Outlook:
     pv_w = pv(History(past_from, 900, record.pv_w[past]), horizon.starts_at, hours)
     if not record.pv_w[past].any():
         pv_w = Band.sure(np.zeros(len(hours)))
-    prices = series(tuple(_known(record, now)), horizon, record.zone)
+    sides = (record.import_per_kwh, record.export_per_kwh)
+    known = tuple(_known(side, record, now, sight.horizon) for side in sides)
+    prices = completed((known[0], known[1]), horizon, record.zone)
     return Outlook(horizon, edges, load_w, pv_w, prices.import_per_kwh, prices.export_per_kwh)
 
 
@@ -65,17 +64,10 @@ def _edges(slot: int, habit: Habit, sight: Sight) -> Series:
     return edges
 
 
-def _known(record: Record, now: int) -> Iterator[PriceSlot]:
-    """Yield the prices of the last weeks, up to the end of the last day that was auctioned."""
-    here = record.begin + now
-    slot = record.slot_of_day(now)
-    until = min(here - slot + DAY * (1 if slot < AUCTION else 2), len(record.import_per_kwh))
-    begin = max(0, here - GUESS_DAYS * DAY)
-    bought, sold = record.import_per_kwh[begin:until], record.export_per_kwh[begin:until]
-    changes = np.flatnonzero((np.diff(bought) != 0) | (np.diff(sold) != 0)) + 1
-    regular = np.arange(4 - begin % 4, len(bought), 4)
-    cuts = np.unique(np.concatenate(([0], changes, regular, [len(bought)])))
-    for first, end in pairwise(cuts):
-        starts_at = record.starts_at + timedelta(minutes=15 * (begin + int(first)))
-        ends_at = record.starts_at + timedelta(minutes=15 * (begin + int(end)))
-        yield PriceSlot(starts_at, ends_at, float(bought[first]), float(sold[first]))
+def _known(series: Series, record: Record, now: int, ahead: int) -> Series:
+    """Return prices of the last weeks, and of ``ahead`` quarters up to the end of the last day that was auctioned; NaN beyond."""
+    here, slot = record.begin + now, record.slot_of_day(now)
+    until = here - slot + DAY * (1 if slot < AUCTION else 2)
+    at = here - DAYS * DAY + np.arange(DAYS * DAY + ahead)
+    known = (at >= 0) & (at < min(until, len(series)))
+    return np.where(known, series[np.clip(at, 0, len(series) - 1)], np.nan)
