@@ -29,6 +29,8 @@ SAMPLE, LARGE_SAMPLE, GROUPS, ROUNDS = 60, 150, 80, 40
 BLOCK = 80
 NEAR, NEAR_ENOUGH = 5e-4, 7e-4
 """The gaps at which price coordination, and then the repairs, end."""
+FEW_SWITCHES, SWITCHING_S = 20, 8.0
+"""Up to so many stores whole powers are found by a mixed-integer programme, where the rounded ones are not near enough."""
 PROVED = 1e-3
 """The gap up to which a schedule is called the optimum."""
 
@@ -159,7 +161,19 @@ class _Fleet:
                 draft.bound is None or best.gap(draft.bound) <= NEAR_ENOUGH or self.left_s < 0.1
             ):
                 break
-        return best
+        return self._switched(draft, best) or best
+
+    def _switched(self, draft: Draft, best: Course | None) -> Course | None:
+        """Return a better course of a few stores than ``best``, if there is one."""
+        near = best is not None and draft.bound is not None and best.gap(draft.bound) <= NEAR_ENOUGH
+        if near or self.boards.bind or self.cars.count > FEW_SWITCHES:
+            return None
+        zero, within_s = np.zeros(self.facts.steps), min(self.left_s, SWITCHING_S)
+        block = plan_block(self.site, self.cars, zero, within_s, gap=NEAR)
+        if block is None:
+            return None
+        course = self._whole(block.net_kw, draft.per_kwh, np.arange(self.cars.count))
+        return course if course and (best is None or course.objective < best.objective) else None
 
     def _blocks(self, net_kw: Table) -> Iterator[Places]:
         """Yield the stores to be planned together next: boards where they bind, else those with most to move."""

@@ -14,7 +14,7 @@ type Term = tuple[Index, ArrayLike] | tuple[Index, ArrayLike, Index]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """What a solver reads, row by row."""
+    """What a solver reads, row by row; ``switches`` are columns that are 0 or 1."""
 
     cost: Series
     lower: Series
@@ -24,6 +24,7 @@ class Matrix:
     start: Index
     index: Index
     value: Series
+    switches: Index
 
     def same_shape(self, other: Matrix) -> bool:
         """Tell whether rows and columns meet at the same places, whatever stands there."""
@@ -38,6 +39,7 @@ class Program:
         self._columns: list[tuple[Series, Series, Series]] = []
         self._rows: list[tuple[Series, Series]] = []
         self._terms: list[tuple[Index, Index, Series]] = []
+        self._switches: list[Index] = []
 
     def columns(
         self,
@@ -50,6 +52,11 @@ class Program:
         self._columns.append((_full(lower, count), _full(upper, count), _full(cost, count)))
         self.width += count
         return np.arange(self.width - count, self.width, dtype=np.int32)
+
+    def switches(self, count: int) -> Index:
+        """Add ``count`` columns that are 0 or 1, and return where they stand."""
+        self._switches.append(self.columns(count, 0.0, 1.0))
+        return self._switches[-1]
 
     def rows(self, count: int, lower: ArrayLike, upper: ArrayLike, *terms: Term) -> Index:
         """Add ``count`` rows and return where they stand."""
@@ -75,6 +82,7 @@ class Program:
             start,
             _joined([t[1] for t in self._terms], np.int32)[order],
             _joined([t[2] for t in self._terms], np.float64)[order],
+            _joined(self._switches, np.int32),
         )
 
 

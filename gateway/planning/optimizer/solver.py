@@ -56,11 +56,15 @@ class Engine:
         self._last: Matrix | None = None
         self.seconds = 0.0
 
-    def run(self, matrix: Matrix, within_s: float) -> Answer | None:
-        """Solve within ``within_s`` seconds; None where there is no answer at all."""
+    def run(self, matrix: Matrix, within_s: float, gap: float = 0.0) -> Answer | None:
+        """Solve within ``within_s`` seconds; None where there is no answer at all.
+
+        With switches an answer is complete within ``gap`` of the bound, and has no duals.
+        """
         highs = self._highs
         self._give(matrix)
         before = highs.getRunTime()
+        highs.setOptionValue("mip_rel_gap", gap)
         highs.setOptionValue("time_limit", before + max(within_s, 0.001))
         highs.run()
         self.seconds += highs.getRunTime() - before
@@ -90,7 +94,10 @@ class Engine:
             return
         basis = highs.getBasis() if alike else None
         highs.clearSolver()
-        highs.setOptionValue("presolve", "off" if len(matrix.cost) < SMALL else "choose")
+        at_once = len(matrix.cost) < SMALL and not len(matrix.switches)
+        highs.setOptionValue("presolve", "off" if at_once else "choose")
+        whole = np.zeros(len(matrix.cost), np.int32)
+        whole[matrix.switches] = 1
         highs.passModel(
             len(matrix.cost),
             len(matrix.row_lower),
@@ -106,7 +113,7 @@ class Engine:
             matrix.start,
             matrix.index,
             matrix.value,
-            np.zeros(len(matrix.cost), np.int32),
+            whole,
         )
         if basis is not None and basis.valid:
             highs.setBasis(basis)

@@ -89,6 +89,15 @@ def test_a_fleet_is_planned_to_within_a_thousandth_of_what_no_schedule_undercuts
     keeps_its_limits(problem, schedule)
 
 
+def test_a_few_cars_lose_nothing_by_their_least_powers(monkeypatch):
+    monkeypatch.setattr(planning, "SWITCHING_S", 60.0)
+    problem = site(9, seed=2)
+    schedule = solve_fleet(problem, within_s=120)
+    assert schedule.bound is not None
+    assert schedule.cost <= schedule.bound * 1.0002
+    keeps_its_limits(problem, schedule)
+
+
 def test_prices_find_what_one_programme_finds(monkeypatch):
     problem = site(60, seed=3)
     whole = solve_fleet(problem, within_s=120)
