@@ -27,6 +27,7 @@ from gateway.model import (
 )
 
 if TYPE_CHECKING:
+    from gateway.control.knowledge import Known, Scene
     from gateway.control.ladder import Bid
 
 SPREAD_S = 61
@@ -122,9 +123,9 @@ def steady_s(tables: ControlTables, table: BackupTable) -> float:
     return table.reconnect_s + zlib.crc32(tables.serial.encode()) % SPREAD_S
 
 
-def without_grid(bid: Bid, snapshot: Snapshot) -> Bid:
+def without_grid(bid: Bid, known: Known, _scene: Scene) -> Bid:
     """What backup lets the device do, and wants of it."""
-    bound = snapshot.control.backup.bounds.get(bid.device)
+    bound = known.bound
     if bound is None:
         return bid
     reason = Reason(Rung.BACKUP_RESERVE, bound.code)
@@ -132,12 +133,6 @@ def without_grid(bid: Bid, snapshot: Snapshot) -> Bid:
     if bound.wish_w is not None:
         bid = bid.wishing(bid.interval.clamp(bound.wish_w), reason)
     return bid if bound.engage else replace(bid, engage=False)
-
-
-def binds(device: DeviceId, snapshot: Snapshot) -> bool:
-    """Tell whether the owner's floor gives way: without a grid, what a car keeps is what it needs to drive away."""
-    backup = snapshot.control.backup
-    return backup.phase is not BackupPhase.GRID and device in backup.bounds
 
 
 def carried(snapshot: Snapshot) -> bool:

@@ -16,7 +16,8 @@ from gateway.control.circuits import Circuit, circuit_limits
 from gateway.control.covering import Pace, cover, worth_w
 from gateway.control.dynamics import of as dynamics_of
 from gateway.control.exchange import towards
-from gateway.control.ladder import NOTHING, Bid, climb, said, sample_of, soc_pct, speaking
+from gateway.control.knowledge import sample_of, soc_pct
+from gateway.control.ladder import Bid, Climb, climbed
 from gateway.control.minimums import fit_kept
 from gateway.control.relief import until_it_flows
 from gateway.control.separation import separated
@@ -41,27 +42,30 @@ IDLE = Reason(Rung.IDLE, "idle")
 LEAST_W = 0.001
 STEADY_W = 8.0
 """A change smaller than this is not worth a write."""
+NO_CLIMB = Climb()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Decisions of one tick, and the faults that the deciding itself found: code → detail."""
+    """Decisions of one tick, and the faults that the deciding itself found: code → detail. ``climb`` is for the next tick."""
 
     decisions: tuple[Decision, ...]
     faults: Mapping[FaultCode, str]
+    climb: Climb = NO_CLIMB
 
 
 def dispatch(
-    snapshot: Snapshot, tables: ControlTables, balance: Balance | None, circuits: Sequence[Circuit] = ()
+    snapshot: Snapshot,
+    tables: ControlTables,
+    balance: Balance | None,
+    circuits: Sequence[Circuit] = (),
+    before: Climb = NO_CLIMB,
 ) -> Outcome:
-    """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent."""
-    found: dict[FaultCode, str] = {}
-    bids: dict[DeviceId, Bid] = {}
-    heard, rungs = said(snapshot), speaking(snapshot)
-    for device in (*snapshot.storages, *snapshot.evses):
-        bids[device], failure = climb(snapshot, device, rungs, heard.get(device, NOTHING))
-        if failure:
-            found[FaultCode.RULE_FAILED] = failure
+    """Decide for every storage and EVSE. ``balance`` None means that the grid meter is silent; ``before`` is the climb of the
+    last tick, which only saves time."""
+    climb = climbed(before, snapshot)
+    found = {FaultCode.RULE_FAILED: climb.failure} if climb.failure else {}
+    bids = dict(climb.bids)
     windows = tuple(w for w in snapshot.wishes.windows if w.active(snapshot.utc))
     actuators = {d: snapshot.devices[d] for d in bids}
     limits: list[GroupLimit] = list(circuit_limits(circuits, tables.grid, snapshot))
@@ -83,7 +87,7 @@ def dispatch(
         found[FaultCode.LIMITS_CONFLICT] = ", ".join(x.reason.code for x in fitted.unmet)
     found |= backup.faults(snapshot)
     decisions = (_decision(b, snapshot, wanted[d], fitted) for d, b in bids.items())
-    return Outcome((*decisions, *backup.switched(snapshot)), found)
+    return Outcome((*decisions, *backup.switched(snapshot)), found, climb)
 
 
 def at_rest(snapshot: Snapshot, failure: str) -> Outcome:
@@ -157,7 +161,7 @@ def _sum(bids: Mapping[DeviceId, Bid], sign: int) -> float:
 def _freed(bid: Bid) -> Bid:
     if bid.wish is None or bid.wish.rung not in (Rung.OWNER_REQUEST, Rung.PLAN):
         return bid
-    return Bid(bid.device, bid.interval, bid.low, bid.high, engage=bid.engage, said=bid.said)
+    return Bid(bid.device, bid.interval, bid.low, bid.high, engage=bid.engage)
 
 
 def _shared(

@@ -18,7 +18,7 @@ from typing import Protocol
 from gateway.config import ControlTables
 from gateway.control.backup import BACKUP_FAULTS
 from gateway.control.circuits import expanded
-from gateway.control.dispatch import Outcome, at_rest, dispatch
+from gateway.control.dispatch import NO_CLIMB, Outcome, at_rest, dispatch
 from gateway.control.envelope import admit, hold_blind, hold_fuse
 from gateway.control.frequency.reserve import stored
 from gateway.control.memory import advance, recalled, to_remember
@@ -73,6 +73,7 @@ class Loop:
         self._monotonic = monotonic
         self._memory = recalled(remembered or Remembered())
         self._setpoints: dict[DeviceId, Setpoint] = {}
+        self._climb = NO_CLIMB
         self._started_at = monotonic()
         self._last_at = self._started_at - PERIOD_S
         self._late_at = -OVERRUN_HOLD_S
@@ -90,14 +91,14 @@ class Loop:
         elapsed_s, self._last_at = now - self._last_at, now
         try:
             self._memory, snapshot = advance(self._memory, told, self._tables)
-            outcome = dispatch(snapshot, self._tables, self._memory.balance, self._circuits)
+            outcome = dispatch(snapshot, self._tables, self._memory.balance, self._circuits, self._climb)
             setpoints = self._guarded(self._admitted(outcome, snapshot, elapsed_s), outcome, snapshot, told)
         except Exception as error:  # noqa: BLE001  # whatever it was: a tick that fails, fails closed
             self._explain(error)
             self._memory = replace(self._memory, balance=None)
             snapshot, outcome = told, at_rest(told, repr(error))
             setpoints = self._admitted(outcome, snapshot, elapsed_s)
-        self._state.control = self._memory.status
+        self._climb, self._state.control = outcome.climb, self._memory.status
         if snapshot.wishes.owner.control_on:
             self._setpoints = setpoints
             self._state.decide(_held(d, setpoints[d.device]) for d in outcome.decisions)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.config import ControlTables, GridTable
 from gateway.control.balance import House, follow
-from gateway.control.dispatch import dispatch
-from gateway.control.ladder import RUNGS, climb, speaking
+from gateway.control.dispatch import NO_CLIMB, dispatch
+from gateway.control.ladder import RUNGS, climb, climbed, speaking
 from gateway.control.site_limits import fit, group_limits
 from gateway.faults import FaultCode
 from gateway.model import (
@@ -274,7 +274,7 @@ def test_an_unproven_fail_safe_forbids_discharge_only(house):
 
 
 def test_a_rung_that_raises_closes_its_device_and_names_itself(house):
-    def broken(bid, snapshot):
+    def broken(bid, known, scene):
         raise ZeroDivisionError("sum of nothing")
 
     bid, failure = climb(house().snapshot(), "battery", (*RUNGS[:3], broken, *RUNGS[3:]))
@@ -370,6 +370,38 @@ def test_a_rung_that_is_not_asked_had_nothing_to_say(house, arguments):
     snapshot = house(**arguments).snapshot()
     for device in (*snapshot.storages, *snapshot.evses):
         assert climb(snapshot, device, speaking(snapshot)) == climb(snapshot, device)
+
+
+@anything
+@given(earlier=houses(), arguments=houses())
+def test_what_stands_of_the_last_climb_is_what_a_new_one_would_bring(house, earlier, arguments):
+    one, other = house(**earlier), house(**arguments)
+    before = NO_CLIMB
+    for snapshot in (one.snapshot(), replace(one, decisions=decide(one)[0]).snapshot(), other.snapshot()):
+        found = climbed(before, snapshot)
+        assert found.bids == climbed(NO_CLIMB, snapshot).bids
+        before = found
+
+
+def test_a_bid_is_not_made_anew_while_the_same_is_known(house):
+    first = climbed(NO_CLIMB, house(at=100.0).snapshot())
+    later = climbed(first, house(at=100.1, load_w=3000.0, car_w=500.0).snapshot())
+    assert later.bids["garage"] is first.bids["garage"]
+    fuller = climbed(later, house(at=100.2, car_soc_pct=99.0).snapshot())
+    assert fuller.bids["garage"].high.code == "target_reached"
+
+
+def test_a_bid_that_failed_is_tried_again_and_fails_again(house):
+    site = house(plugged=True)
+    snapshot = replace(site.snapshot(), storages={"battery": object()})
+    before = NO_CLIMB
+    for _ in range(2):
+        before = climbed(before, snapshot)
+        assert before.bids["battery"].interval == Interval(0.0, 0.0)
+        assert not before.bids["battery"].engage
+        assert "battery" not in before.kept
+        assert before.failure
+        assert before.bids["garage"].engage
 
 
 @anything
