@@ -224,8 +224,9 @@ class CanBus:
         try:
             self._look_at_what_is_wanted(bus)
             if isinstance(bus, SlcanBus):
-                for can_id, data in bus.frames():
-                    came = True
+                frames = bus.frames()
+                came = frames is not None
+                for can_id, data in frames or ():
                     receive(can_id, data)
             else:
                 while (message := bus.recv(0)) is not None:

@@ -82,10 +82,12 @@ class SlcanBus(can.BusABC):
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
         self._say(b"t%03X%d%s" % (msg.arbitration_id, msg.dlc, msg.data.hex().upper().encode()))
 
-    def frames(self) -> list[Frame]:
-        """Return the frames that are there, without the answers of the adapter; never wait."""
+    def frames(self) -> list[Frame] | None:
+        """Return the wanted frames that are there, None where nothing at all is; never wait."""
+        if (lines := self._lines()) is None:
+            return None
         wanted = self._wanted
-        return [frame for line in self._lines() if (frame := decode_line(line, wanted)) is not None]
+        return [frame for line in lines if (frame := decode_line(line, wanted)) is not None]
 
     def look_at(self, ids: frozenset[int]) -> None:
         """Pass over all other frames from now on."""
@@ -99,11 +101,11 @@ class SlcanBus(can.BusABC):
         finally:
             self._port.close()
 
-    def _lines(self) -> list[bytes]:
-        """Take in what is there; a line that is readable and gives nothing has been pulled."""
+    def _lines(self) -> list[bytes] | None:
+        """Take in what is there, None where nothing is; a line that is readable and gives nothing has been pulled."""
         try:
             if not select.select((self.fileno(),), (), (), 0)[0]:
-                return []
+                return None
             heard = os.read(self.fileno(), READ_BYTES)
         except OSError as error:
             raise can.CanOperationError(str(error)) from error

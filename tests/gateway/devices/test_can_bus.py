@@ -423,3 +423,20 @@ async def test_an_impossible_channel_is_tried_again_and_again(monkeypatch, tmp_p
         await asyncio.sleep(0.2)
     assert not bus.up
     assert len(caplog.records) == 1
+
+
+async def test_a_busy_bus_wakes_nobody_for_each_of_its_frames(adapter, monkeypatch):
+    looks = []
+    drain = CanBus._drain
+    monkeypatch.setattr(CanBus, "_drain", lambda *args: (looks.append(args), drain(*args))[1])
+    heard = []
+    bus = CanBus("slcan", str(adapter.path), ids=frozenset({0x102}), gather_s=0.2)
+    async with running(bus, lambda *frame: heard.append(frame)):
+        await until(lambda: bus.up)
+        began = asyncio.get_running_loop().time()
+        for n in range(40):  # 0x300 is nobody's business, and still one traffic
+            adapter.say(f"t{'102' if n == 39 else '300'}1AB")
+            await asyncio.sleep(0.005)
+        await until(lambda: heard)
+        took_s = asyncio.get_running_loop().time() - began
+    assert len(looks) <= 4 + took_s / 0.2
