@@ -88,7 +88,10 @@ def _drill(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     from gateway.planning import plan_command
 
-    print(plan_command.answer(arguments))
+    try:
+        print(plan_command.answer(arguments), flush=True)
+    except BrokenPipeError:  # who reads it has read enough; nor may the last flush say more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from gateway.planning import problem_file
 from gateway.planning.optimizer import solve
-from gateway.planning.problem import Problem, Schedule, Series, Shortfall
+from gateway.planning.problem import Problem, Schedule, Series, Shortfall, Store
 
 BARS = " ▁▂▃▄▅▆▇█"
+WIDTH, MARK_H = 96, 6.0
 
 
 def answer(arguments: argparse.Namespace) -> str:
@@ -63,39 +64,74 @@ def as_text(problem: Problem, schedule: Schedule) -> str:
     """Return the plan as a picture and a table; each row tells a time in which every device does one thing."""
     bound = "" if schedule.bound is None else f" (no plan is below {schedule.bound:.4f})"
     took = f"in {schedule.seconds * 1e3:.0f} ms, {schedule.binaries} decisions"
-    lines = [f"{schedule.made.value}: {schedule.cost:.4f}{bound}, {took}", ""]
-    courses = [
-        ("price", problem.grid.import_per_kwh),
-        ("house", problem.load_w.p50),
-        ("sun", problem.pv_w.p50),
-        ("grid", schedule.grid_w),
-    ]
-    courses += [(store.id, schedule.energy_wh[store.id][:-1]) for store in problem.stores]
-    width = max(len(name) for name, _ in courses)
-    lines += [f"{name:{width}} {_sparkline(course)}" for name, course in courses]
-    lines += ["", *_table(problem, schedule)]
-    lines += [_lack(problem, lack) for lack in schedule.shortfalls]
-    return "\n".join(lines)
+    lacks = [_lack(problem, lack) for lack in schedule.shortfalls]
+    return "\n".join(
+        [
+            f"{schedule.made.value}: {schedule.cost:.4f}{bound}, {took}",
+            "",
+            *_picture(problem, schedule),
+            "",
+            *_table(problem, schedule),
+            "",
+            *(lacks or ["Nothing falls short."]),
+        ]
+    )
 
 
 def _lack(problem: Problem, lack: Shortfall) -> str:
     whose = f" ({lack.device})" if lack.device else ""
     much = f"{lack.energy_wh / 1e3:.2f} kWh, {lack.minutes:.0f} min"
-    return f"falls short of {lack.lack.value} by {much}, at {_clock(problem, lack.step)}{whose}"
+    return f"Falls short of {lack.lack.value} by {much}, at {_clock(problem, lack.step)}{whose}."
 
 
-def _sparkline(course: Series, width: int = 96) -> str:
+def _picture(problem: Problem, schedule: Schedule) -> Iterator[str]:
+    """Yield a line of bars for each course, with its least and its most, and the hours below."""
+    courses: list[tuple[str, Series, str]] = [
+        ("price", problem.grid.import_per_kwh, ""),
+        ("house", problem.load_w.p50 / 1e3, "kW"),
+        ("sun", problem.pv_w.p50 / 1e3, "kW"),
+        ("grid", schedule.grid_w / 1e3, "kW"),
+    ]
+    courses += [(s.id, _soc(s, schedule)[:-1], "%") for s in problem.stores]
+    width = max(len(name) for name, _, _ in courses)
+    for name, course, unit in courses:
+        if len(course):
+            low, high = (f"{_plain(v, 0 if unit == '%' else 2):>6}" for v in (course.min(), course.max()))
+            yield f"{name:{width}} {low} to{high} {unit:2}  {_sparkline(course)}"
+    yield f"{'':{width + 21}}{_hours(problem)}".rstrip()
+
+
+def _soc(store: Store, schedule: Schedule) -> Series:
+    soc: Series = schedule.energy_wh[store.id] / max(store.capacity_wh, 1e-9) * 100
+    return soc
+
+
+def _plain(value: float, digits: int) -> str:
+    """Return a number without the minus of a zero."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"
+
+
+def _sparkline(course: Series, width: int = WIDTH) -> str:
     """Return ``course`` in at most ``width`` bars from its least to its most."""
-    if not len(course):
-        return ""
     means = [part.mean() for part in np.array_split(course, min(width, len(course)))]
     least, most = min(means), max(means)
     return "".join(BARS[round((m - least) / max(most - least, 1e-9) * (len(BARS) - 1))] for m in means)
 
 
+def _hours(problem: Problem) -> str:
+    """Return the hours since the beginning under their bars."""
+    ends = np.cumsum(problem.horizon.hours)
+    line, bars = "", np.array_split(ends, min(WIDTH, len(ends))) if len(ends) else []
+    for at, part in enumerate(bars):
+        hour = float(part[0] - problem.horizon.hours[0])
+        if hour % MARK_H < 1e-6 and at >= len(line):
+            line += " " * (at - len(line)) + f"{hour:.0f}h "
+    return line
+
+
 def _table(problem: Problem, schedule: Schedule) -> Iterator[str]:
     head = "".join(f"  {store.id:>8} kW {'%':>4} {'why':<20}" for store in problem.stores)
-    yield f"{'from':>7} {'price':>7} {'grid kW':>8}{head}"
+    yield f"{'from':>7} {'price':>7} {'grid kW':>8}{head}".rstrip()
 
     def doing(step: int) -> tuple[object, ...]:
         return tuple(
@@ -106,13 +142,13 @@ def _table(problem: Problem, schedule: Schedule) -> Iterator[str]:
     for _, group in groupby(range(problem.horizon.steps), doing):
         steps = list(group)
         cells = "".join(
-            f"  {schedule.power_w[s.id][steps].mean() / 1e3:11.2f}"
-            f" {schedule.energy_wh[s.id][steps[0]] / max(s.capacity_wh, 1e-9) * 100:4.0f}"
-            f" {schedule.codes[s.id][steps[0]]:<20}"
+            f"  {_plain(schedule.power_w[s.id][steps].mean() / 1e3, 2):>11}"
+            f" {_soc(s, schedule)[steps[0]]:4.0f}"
+            f" {schedule.codes[s.id][steps[0]].replace('_', ' '):<20}"
             for s in problem.stores
         )
         price, grid = problem.grid.import_per_kwh[steps].mean(), schedule.grid_w[steps].mean() / 1e3
-        yield f"{_clock(problem, steps[0]):>7} {price:7.3f} {grid:8.2f}{cells}".rstrip()
+        yield f"{_clock(problem, steps[0]):>7} {price:7.3f} {_plain(grid, 2):>8}{cells}".rstrip()
 
 
 def _clock(problem: Problem, step: int) -> str:

@@ -42,7 +42,9 @@ def test_the_table_tells_times_powers_and_reasons(file, capfd):
     out = capfd.readouterr().out
     assert out.startswith("optimal: 0.2500 (no plan is below 0.2500)")
     assert "1:00   0.100" in out
-    assert "self_use" in out
+    assert "self use" in out
+    assert "0.10 to  0.50" in out
+    assert out.endswith("Nothing falls short.\n")
 
 
 def test_a_file_that_is_no_problem_is_said_to_be_none(tmp_path):
