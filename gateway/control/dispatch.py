@@ -196,7 +196,7 @@ def _decision(bid: Bid, snapshot: Snapshot, wanted_w: float, fitted: Fitted) -> 
     power_w, limiter = fitted.powers_w[bid.device], fitted.limited_by.get(bid.device)
     if limiter is None and abs(power_w - wanted_w) > 1.0:
         limiter = bid.high if wanted_w > power_w else bid.low
-    if limiter is None and bid.interval == Interval(0.0, 0.0):
+    if limiter is None and bid.interval == ZERO:
         limiter = bid.high
     reason = bid.wish or IDLE
     before = snapshot.decisions.get(bid.device)

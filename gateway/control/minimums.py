@@ -143,22 +143,22 @@ def _one_by_one(
     powers_w = {**fitted.powers_w, **dict.fromkeys((c.device for c in short), 0.0)}
     limited_by = dict(fitted.limited_by)
     sums_w = [x.sum_w(powers_w) for x in limits]
+    binding_of = _binding(short, limits)
     for charger in sorted(short, key=lambda c: (not c.running, -c.rank, c.device)):
         device, least_w = charger.device, charger.least_w
-        binding = [
-            i for i, x in enumerate(limits) if x.weights.get(device) and not (x.soft and charger.pressed)
-        ]
+        binding = binding_of[device]
         free_w = min((limits[i].room_w(device, sums_w[i]) for i in binding), default=least_w)
-        rated_w = min(
-            (limits[i].room_w(device, sums_w[i], graced=True) for i in binding if not limits[i].soft),
-            default=least_w,
-        )
         patient = charger.memory.short_since is None or at - charger.memory.short_since < PATIENCE_S
         able = intervals[device].max_w >= least_w
         enough_w = least_w if charger.running else SPARE * least_w
         if able and free_w >= enough_w and wanted_w[device] >= enough_w:
             powers_w[device] = least_w
-        elif able and charger.running and patient and rated_w >= least_w:
+        elif (
+            able
+            and charger.running
+            and patient
+            and _rated_w(device, binding, limits, sums_w, least_w) >= least_w
+        ):
             powers_w[device] = least_w
             limited_by[device] = _why(HELD, fitted, device)
         else:
@@ -168,6 +168,29 @@ def _one_by_one(
         for i in binding:
             sums_w[i] += limits[i].weights[device] * least_w
     return Fitted(powers_w, limited_by, limits, [x.sum_w(powers_w) for x in limits])
+
+
+def _binding(short: Sequence[_Charger], limits: Sequence[GroupLimit]) -> Mapping[DeviceId, Sequence[int]]:
+    """Return the places of the limits that hold for each charger; an aim holds for none that has no time left."""
+    found: dict[DeviceId, list[int]] = {c.device: [] for c in short}
+    pressed = {c.device for c in short if c.pressed}
+    for place, limit in enumerate(limits):
+        for device in found.keys() & limit.weights.keys():
+            if limit.weights[device] and not (limit.soft and device in pressed):
+                found[device].append(place)
+    return found
+
+
+def _rated_w(
+    device: DeviceId,
+    binding: Sequence[int],
+    limits: Sequence[GroupLimit],
+    sums_w: Sequence[float],
+    default_w: float,
+) -> float:
+    """Return how much more the device may take up to the rating of the fuses."""
+    hard = (i for i in binding if not limits[i].soft)
+    return min((limits[i].room_w(device, sums_w[i], graced=True) for i in hard), default=default_w)
 
 
 def _why(code: str, fitted: Fitted, device: DeviceId) -> Reason:

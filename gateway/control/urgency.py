@@ -73,6 +73,7 @@ def _urgencies(
     snapshot: Snapshot, told: Mapping[DeviceId, Count], pressing: AbstractSet[DeviceId], time_zone: str
 ) -> dict[DeviceId, Urgency]:
     found: dict[DeviceId, Urgency] = {}
+    ready_by = snapshot.utc + SLACK
     for device, sample in snapshot.evses.items():
         if sample is None or not sample.plugged:
             continue
@@ -84,7 +85,7 @@ def _urgencies(
                 continue
             need_wh = _lacking_wh(sample, settings)
             departs_at = _next(settings.departure, snapshot.utc, time_zone)
-        left_h = (departs_at - SLACK - snapshot.utc).total_seconds() / 3600
+        left_h = (departs_at - ready_by).total_seconds() / 3600
         if need_wh > 0:
             most_w = sample.charge_max_w or snapshot.devices[device].rated.max_w or MODEST_W
             rank = min(1.0, need_wh / most_w / left_h) if left_h > 0 else 1.0

@@ -119,12 +119,12 @@ def _follow(
     before: Followed | None, snapshot: Snapshot, device: DeviceId, heard: tuple[Any, ...], turn: int
 ) -> Followed:
     """Return the car after what was ``heard``: the EVSE's sample, and one of each of the car's own buses that speaks."""
-    if before and len(heard) == len(before.heard) and all(map(is_, heard, before.heard, strict=True)):
+    if before and heard[0] is before.heard[0] and _is_heard(heard, before):
         return before
     now, sample, evs = snapshot.at, heard[0], heard[1:]
     if before and before.turn == turn and _says_the_same(before, sample, evs):
         at = now if sample.plugged else before.at
-        car = _with_car(sample, before.state)
+        car = sample if before.sample is before.heard[0] else _with_car(sample, before.state)
         return Followed(before.state, at, before.held, 0.0, heard, car, turn)
     was = before or Followed(VehicleState(device), now)
     state, source = was.state, _charger_source(snapshot, device)
@@ -153,6 +153,10 @@ def _follow(
     state = VehicleState(device, plugged, soc_pct, soc_doubt=doubt, provenance=provenance, **known)
     at = now if sample is not None and sample.plugged else was.at
     return Followed(state, at, held, counted_pct, heard, _with_car(sample, state), turn)
+
+
+def _is_heard(heard: tuple[Any, ...], before: Followed) -> bool:
+    return len(heard) == len(before.heard) and all(map(is_, heard, before.heard, strict=True))
 
 
 def _says_the_same(before: Followed, sample: EvseSample | None, evs: tuple[EvSample, ...]) -> bool:
