@@ -28,7 +28,9 @@ def read(path: Path) -> Problem:
     """Return the problem in ``path``; raises ``Malformed`` where it is none."""
     try:
         return problem_of(json.loads(path.read_text(encoding="utf8")))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except OSError as error:
+        raise Malformed(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise Malformed(f"{path}: not a plan problem: {error!r}") from error
 
 
