@@ -144,7 +144,7 @@ NOTES = """\
 - `above the least`: of a programme of the bench's own; for 10 cars it knows the least powers and is exact, for more it does not.
 - Everything on: the same homes with forecasts in doubt (P10, P90), carbon, a metered peak, tiers, caps each way, a promised hour, sold
   reserve, a garage's board, and both stores with fixed losses, least powers, tapers, bands, backup reserve, wear by use and by rest; the car with
-  a journey that may not be. Drawn by seed from the files; the bench's judge knows none of it, so cost − bound is the planner's own,
-  and the bound knows neither least powers nor fixed losses.
+  a journey that may not be. Drawn by seed from the files; the bench's judge knows none of it, so cost − bound is the planner's own:
+  the bound knows no least powers, and counts fixed losses as at full power.
 - `of the processor`: the time that the machine itself gave; on a busy one `solve` is longer.
 - Each fleet is planned in a process of its own; its memory is that of the whole process, Python and data included."""

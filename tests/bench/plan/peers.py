@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ LOCK, SCRIPT = Path("scripts/locks/emhass.txt"), Path(__file__).with_name("emhas
 PYTHONS = ">=3.11,<3.14"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nissan-energy"
 PATIENCE_S = 1800.0
-NOTHING = 1e-6
+NOTHING, LEAST_KWH = 1e-6, 0.01
 
 
 class Absent(Exception):
@@ -111,7 +112,7 @@ def document(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], c
     """Return the section of docs/performance.md."""
     by_way = {way: {p["file"]: p for p in theirs if p["way"] == way} for way in ("loads", "batteries")}
     lines = [
-        f"Measured with `{command}`; each time the best of its runs, on the same files and by the same judge as above.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} with `{command}`; each time the best of its runs, on the same files and by the same judge as above.",
         "",
         (
             "| home, 48 h | step, min | least | ours | gap, % | ours, ms | EMHASS, car as loads | gap, % | build and solve, s | "
@@ -138,7 +139,16 @@ def _claims(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) ->
         f"- Over all files ours costs {own:.4f}, EMHASS with the car as loads {loads:.4f}, the least is {least:.4f}: "
         f"{100 * (own / least - 1):.3f} % and {100 * (loads / least - 1):.1f} % above it. Our schedule {worse} than EMHASS's."
     )
-    return [told]
+    broken = sum(p["clipped_kwh"] + p["short_kwh"] for p in theirs if p["way"] == "loads")
+    kept = (
+        "as loads its schedules break no bound"
+        if broken < LEAST_KWH
+        else f"as loads they break {broken:.2f} kWh"
+    )
+    return [
+        told,
+        f"- Of EMHASS's schedules {kept}; with the car as a battery the last two columns say what cannot be done.",
+    ]
 
 
 NOTES = """\
