@@ -88,10 +88,7 @@ def _drill(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     from gateway.planning import plan_command
 
-    try:
-        print(plan_command.answer(arguments), flush=True)
-    except BrokenPipeError:  # who reads it has read enough; nor may the last flush say more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    plan_command.show(arguments)
     return 0
 
 

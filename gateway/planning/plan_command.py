@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -16,6 +18,16 @@ from gateway.planning.problem import Problem, Schedule, Series, Shortfall, Store
 
 BARS = " ▁▂▃▄▅▆▇█"
 WIDTH, MARK_H = 96, 6.0
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print the answer; quietly less of it where the reader has read enough."""
+    told = answer(arguments)
+    try:
+        sys.stdout.write(f"{told}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # nor may the last flush complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def answer(arguments: argparse.Namespace) -> str:
