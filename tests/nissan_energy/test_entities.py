@@ -44,6 +44,7 @@ UNIQUE_IDS = {
         "backup_state",
         "battery_may_charge_car",
         "cheapest_start",
+        "plan",
         "planned_grid_power",
         "control",
         "control_error",
