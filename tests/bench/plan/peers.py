@@ -40,7 +40,7 @@ def planned(files: Sequence[Path], runs: int) -> list[dict[str, Any]]:
             command, check=True, capture_output=True, text=True, cwd=CACHE, timeout=PATIENCE_S
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise Absent(f"it does not run: {_last_line(error)}") from error
+        raise Absent(f"it does not run: {_told(error)}") from error
     return [_judged(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
@@ -100,12 +100,13 @@ def _quietly(*command: str) -> None:
             timeout=PATIENCE_S,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise Absent(f"it cannot be installed: {_last_line(error)}") from error
+        raise Absent(f"it cannot be installed: {_told(error)}") from error
 
 
-def _last_line(error: Exception) -> str:
-    told = (getattr(error, "stderr", None) or str(error)).strip()
-    return told.splitlines()[-1].strip() if told else repr(error)
+def _told(error: Exception) -> str:
+    """Return the line that says what went wrong: uv's own, else the last of a traceback."""
+    lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [repr(error)]
+    return next((line for line in lines if line.startswith("error")), lines[-1]).strip()
 
 
 def document(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], command: str) -> str:
