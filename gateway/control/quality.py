@@ -5,6 +5,7 @@ at one and the same delay. A restless load is not that: at least half of the mov
 back. ``sluggish`` means that errors last longer than a load takes to be answered at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import sqrt
@@ -31,9 +32,12 @@ OWN_SHARE = 0.35
 """Where less than this part of the grid's movement is not our own, the loop is hunting."""
 TURN_W = 100.0
 HUNTING_TURNS_PER_H = 40.0
-DELAYS_S = range(19)
+DELAYS = range(19)
+"""In points."""
 LEAST_TURNS, LATER_S = 2, 1.5
 """So many turns of our own, nearly alone on the meter and so much later there than it declares, tell its lag."""
+CLEARLY = 2.0
+"""Any other delay must leave so much more unexplained: what swings in a beat fits its own past at several."""
 LONG_S = 5.0
 LONG_SHARE = 0.5
 LAGGING_S = 2.5
@@ -81,11 +85,10 @@ def follow(previous: Watched, snapshot: Snapshot, house: House) -> Watched:
     if snapshot.at < previous.judged_at + JUDGE_S:
         return replace(previous, points=points)
     quality = judged(points, house, snapshot)
-    if (quality.rms_w or 0.0) > CLOSE_W and _turns(points) >= LEAST_TURNS:
-        foreign, delay_s = _foreign(points)
-        if foreign < OWN_SHARE and abs(delay_s - house.lag_s) >= LATER_S:
-            # What was seen under another lag than the new one tells nothing of the new one.
-            return Watched(points[-1:], snapshot.at, quality, float(delay_s))
+    lag_s = _seen_lag_s(points) if (quality.rms_w or 0.0) > CLOSE_W else None
+    if lag_s is not None and abs(lag_s - house.lag_s) >= LATER_S:
+        # What was seen under another lag than the new one tells nothing of the new one.
+        return Watched(points[-1:], snapshot.at, quality, lag_s)
     return Watched(points, snapshot.at, quality, previous.lag_s)
 
 
@@ -107,7 +110,7 @@ def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> Contr
         return ControlQuality(window_s=window_s)
     squares = sum(p.error_w * p.error_w for p in points)
     rms_w = sqrt(squares / len(points))
-    turns_per_h = _turns(points) * 3600 / window_s
+    turns_per_h = _turns([p.own_w for p in points]) * 3600 / window_s
     limits: dict[Reason, float] = {}
     for point in points:
         if point.limit is not None:
@@ -116,7 +119,7 @@ def judged(points: tuple[Point, ...], house: House, snapshot: Snapshot) -> Contr
     if rms_w > CLOSE_W:
         if sum(limits.values()) >= LIMITED_SHARE * squares:
             verdict, by = QualityVerdict.LIMITED, max(limits, key=lambda reason: limits[reason])
-        elif turns_per_h >= HUNTING_TURNS_PER_H and _foreign(points)[0] < OWN_SHARE:
+        elif turns_per_h >= HUNTING_TURNS_PER_H and min(_foreign(points), default=1.0) < OWN_SHARE:
             verdict, by = QualityVerdict.HUNTING, _slowest(house, snapshot)
         elif _long_share(points) > LONG_SHARE:
             verdict, by = QualityVerdict.SLUGGISH, _slowest(house, snapshot)
@@ -140,25 +143,41 @@ def _is_asked(decision: Decision) -> bool:
     return decision.reason.rung in ASKED or decision.reason.code == "departure"
 
 
-def _turns(points: tuple[Point, ...]) -> int:
-    """Count how often what the devices do together turned by more than ``TURN_W``."""
-    turns, direction, edge_w = 0, 0, points[0].own_w
-    for point in points:
-        way_w = point.own_w - edge_w
+def _turns(powers_w: Sequence[float]) -> int:
+    """Count how often a course turned by more than ``TURN_W``."""
+    turns, direction, edge_w = 0, 0, powers_w[0]
+    for power_w in powers_w:
+        way_w = power_w - edge_w
         if way_w * direction > 0 or (direction == 0 and abs(way_w) >= TURN_W):
-            edge_w, direction = point.own_w, direction or (1 if way_w > 0 else -1)
+            edge_w, direction = power_w, direction or (1 if way_w > 0 else -1)
         elif abs(way_w) >= TURN_W:
-            edge_w, direction, turns = point.own_w, -direction, turns + 1
+            edge_w, direction, turns = power_w, -direction, turns + 1
     return turns
 
 
-def _foreign(points: tuple[Point, ...]) -> tuple[float, int]:
-    """Return the part of the grid's movement that our own moves do not explain, and the delay in s that explains most."""
+def _seen_lag_s(points: tuple[Point, ...]) -> float | None:
+    """Return how late the meter shows our own moves, None where that is not clear.
+
+    Our moves must turn, and the meter with them: a single jump may be a device that came back, or a meter that stood still.
+    """
+    if min(_turns([p.own_w for p in points]), _turns([p.grid_w for p in points])) < LEAST_TURNS:
+        return None
+    foreign = _foreign(points)
+    least = min(foreign, default=1.0)
+    delay = foreign.index(least) if foreign else 0
+    others = [f for n, f in enumerate(foreign) if abs(n - delay) > 1]
+    if least >= OWN_SHARE or min(others, default=1.0) < CLEARLY * least:
+        return None
+    return delay * (points[-1].at - points[0].at) / (len(points) - 1)
+
+
+def _foreign(points: tuple[Point, ...]) -> list[float]:
+    """Return the part of the grid's movement that our own moves do not explain, by how many points later it is seen."""
     own = [p.own_w for p in points]
     moved = [p.grid_w - before.grid_w for before, p in pairwise(points)]
     part = sum(m * m for m in moved)
-    left: list[tuple[float, int]] = []
-    for delay in DELAYS_S:
+    left: list[float] = []
+    for delay in DELAYS:
         if delay >= len(points) - 10:
             break
         # What moved before our own record begins is explained by nothing, lest a late and quiet rest prove a delay.
@@ -166,8 +185,8 @@ def _foreign(points: tuple[Point, ...]) -> tuple[float, int]:
         foreign += sum(
             (moved[n] - own[n + 1 - delay] + own[n - delay]) ** 2 for n in range(delay, len(moved))
         )
-        left.append((foreign / part if part else 1.0, delay))
-    return min(left, default=(1.0, 0))
+        left.append(foreign / part if part else 1.0)
+    return left
 
 
 def _long_share(points: tuple[Point, ...]) -> float:
