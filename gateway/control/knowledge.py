@@ -102,9 +102,11 @@ def said(snapshot: Snapshot) -> dict[DeviceId, Said]:
     return {d: Said(requests.get(d), tuple(faults.get(d, ()))) for d in {*faults, *requests}}
 
 
-def known(snapshot: Snapshot, device: DeviceId, heard: Said) -> Known:
-    """Return what is known of a device; ``heard`` is its part of ``said``."""
-    sample, control = sample_of(snapshot, device), snapshot.control
+def known(
+    snapshot: Snapshot, device: DeviceId, sample: StorageSample | EvseSample | None, heard: Said
+) -> Known:
+    """Return what is known of a device and its ``sample``; ``heard`` is its part of ``said``."""
+    control = snapshot.control
     urgency, before = control.urgencies.get(device), snapshot.decisions.get(device)
     evse = sample if isinstance(sample, EvseSample) else None
     return Known(

@@ -11,18 +11,20 @@ from msgspec.structs import replace
 
 from gateway.control.backup import without_grid
 from gateway.control.frequency.rung import frequency
-from gateway.control.knowledge import NOTHING, Known, Scene, known, said, scene
+from gateway.control.knowledge import NOTHING, Known, Scene, known, said, sample_of, scene
 from gateway.faults import FAULTS, FaultCode, Response
 from gateway.model import (
     ZERO,
     DeviceId,
     DeviceKind,
+    EvseSample,
     EvseState,
     Interval,
     Reason,
     RequestMode,
     Rung,
     Snapshot,
+    StorageSample,
 )
 
 FLOOR_HYSTERESIS_PCT = 2.0
@@ -266,9 +268,11 @@ def climbed(before: Climb, snapshot: Snapshot) -> Climb:
     bids: dict[DeviceId, Bid] = {}
     kept: dict[DeviceId, tuple[Known, Bid]] = {}
     failure = ""
-    for device in (*snapshot.storages, *snapshot.evses):
+    samples: tuple[tuple[DeviceId, StorageSample | EvseSample | None], ...]
+    samples = (*snapshot.storages.items(), *snapshot.evses.items())
+    for device, sample in samples:
         try:
-            found = known(snapshot, device, heard.get(device, NOTHING))
+            found = known(snapshot, device, sample, heard.get(device, NOTHING))
         except Exception as error:  # noqa: BLE001  # a guard that fails, fails closed, whatever it was
             bids[device], failure = _closed(device), f"{known.__name__}: {error!r}"
             continue
@@ -285,7 +289,8 @@ def climbed(before: Climb, snapshot: Snapshot) -> Climb:
 
 def climb(snapshot: Snapshot, device: DeviceId, rungs: tuple[Rule, ...] = RUNGS) -> tuple[Bid, str]:
     """Return one device's bid after all rungs and, if a rung failed, what failed: the device is then let go at 0 W."""
-    return _climb(known(snapshot, device, said(snapshot).get(device, NOTHING)), scene(snapshot), rungs)
+    heard = said(snapshot).get(device, NOTHING)
+    return _climb(known(snapshot, device, sample_of(snapshot, device), heard), scene(snapshot), rungs)
 
 
 def _climb(known: Known, scene: Scene, rungs: tuple[Rule, ...]) -> tuple[Bid, str]:
