@@ -46,7 +46,7 @@ type Told = tuple[DeviceId, float, float, tuple[int, ...]]
 
 class Balance(Struct, frozen=True):
     """``base_w`` is what the house should draw when a decision of now takes effect, without the devices; ``high`` and ``low``
-    are the more cautious of what it draws by estimate and by the newest raw value, for limits.
+    are what it draws for limits, as far as the newest grid sample can tell while devices move.
 
     Import positive. ``lasting`` is the range of the estimate over the last minute; ``arriving_w`` is where each device will
     be when a fast one could answer.
@@ -64,7 +64,8 @@ class Balance(Struct, frozen=True):
 
 
 class House(Struct, frozen=True):
-    """What is known of the house: ``net`` is the estimate without devices and sun, ``raw`` the same unsmoothed.
+    """What is known of the house: ``net`` is the estimate without devices and sun, ``shown`` what the newest grid sample says with the
+    devices, without the sun; ``firm`` is the estimate that limits are reckoned with, ``before`` the same until that sample came.
 
     ``period_s`` is how often the grid meter is heard, ``recent`` holds (time, least, most) base powers of the last minute.
     ``balance`` is None while the grid meter is silent; what was learned of it stays.
@@ -73,7 +74,9 @@ class House(Struct, frozen=True):
     balance: Balance | None = None
     heard_at: float | None = None
     net: Powers = NOTHING
-    raw: Powers = NOTHING
+    shown: Powers = NOTHING
+    before: Powers | None = None
+    firm: Powers = NOTHING
     period_s: float = 1.0
     known: Known = field(default_factory=Known)
     sun: Known = field(default_factory=Known)
@@ -95,7 +98,9 @@ def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, fl
         None,
         previous.heard_at,
         previous.net,
-        previous.raw,
+        previous.shown,
+        previous.before,
+        previous.firm,
         previous.period_s,
         known,
         sun,
@@ -104,7 +109,7 @@ def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, fl
         previous.recent,
     )
     if (grid := snapshot.grid()) is None:
-        return replace(house, heard_at=None, recent=())
+        return replace(house, heard_at=None, before=None, recent=())
     if previous.heard_at is None or grid.at > previous.heard_at:
         house = _heard(house, grid, snapshot)
     return _balanced(house, snapshot.at, arriving_w)
@@ -114,8 +119,9 @@ def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
     """Return the house after a new sample of the grid meter."""
     known, sun = house.known, house.sun
     true_at = grid.at - house.lag_s
-    raw = _sum((grid.power_w, *_phases(grid)), _sum(sun.at(true_at), known.at(true_at), -1), 1)
-    net, period_s, expected = raw, house.period_s, Expectation()
+    shown = _sum((grid.power_w, *_phases(grid)), sun.at(true_at), 1)
+    raw = _sum(shown, known.at(true_at), -1)
+    net, before, period_s, expected = raw, None, house.period_s, Expectation()
     if house.heard_at is not None:
         elapsed_s = min(grid.at - house.heard_at, LONGEST_PERIOD_S)
         period_s += 0.2 * (elapsed_s - period_s)
@@ -123,17 +129,15 @@ def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
             _to_go_w(snapshot) if house.lag_s < 2 * MOTION_S else 0.0
         )
         net = _between(house.net, raw, 0.5 + 0.5 * STILL_W / (STILL_W + motion_w))
-        expected = house.expectation
-    heard = replace(house, heard_at=grid.at, net=net, raw=raw, period_s=period_s)
+        before, expected = house.firm, house.expectation
+    heard = replace(house, heard_at=grid.at, net=net, shown=shown, before=before, period_s=period_s)
     return replace(heard, expectation=expectation.follow(expected, grid.at, net[0], heard.horizon_s))
 
 
 def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) -> House:
     """Return the house with its balance by the sun of now."""
-    sun_now = house.sun.at(now)
-    base, newest = _sum(house.net, sun_now, -1), _sum(house.raw, sun_now, -1)
-    high = [max(b, n) for b, n in zip(base, newest, strict=True)]
-    low = [min(b, n) for b, n in zip(base, newest, strict=True)]
+    sun_now, firm = house.sun.at(now), _firm(house, arriving_w)
+    base, for_limits = _sum(house.net, sun_now, -1), _sum(firm, sun_now, -1)
     base_w = house.expectation.expected_w(house.net[0]) - sun_now[0]
     restless = house.known.moved_w(now, UNSURE_S) > UNSURE_W
     recent = _lately(house.recent, now, base_w, restless=restless)
@@ -141,14 +145,35 @@ def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) ->
         at=house.heard_at or now,
         base_w=base_w,
         base_phase_w=base[1:],
-        high_w=high[0],
-        low_w=low[0],
-        high_phase_w=(high[1], high[2], high[3]),
-        low_phase_w=(low[1], low[2], low[3]),
+        high_w=for_limits[0],
+        low_w=for_limits[0],
+        high_phase_w=for_limits[1:],
+        low_phase_w=for_limits[1:],
         lasting=Interval(min(r[1] for r in recent), max(r[2] for r in recent)),
         arriving_w=arriving_w,
     )
-    return replace(house, balance=balance, recent=recent)
+    return replace(house, firm=firm, balance=balance, recent=recent)
+
+
+def _firm(house: House, arriving_w: Mapping[DeviceId, float]) -> Powers:
+    """Return the estimate before the newest grid sample, moved as little as that sample asks for.
+
+    Where the devices were at that instant is known only within what they did around it, and may have done since they were heard. Taken
+    for exact, their own moves would look like a load that comes and goes, which the limits would answer with more of them.
+    """
+    assert house.heard_at is not None
+    true_at = house.heard_at - house.lag_s
+    lowest, highest = house.known.span(true_at, MOTION_S)
+    least, most = list(_sum(house.shown, highest, -1)), list(_sum(house.shown, lowest, -1))
+    for device, (at, power_w, phases) in house.known.last.items():
+        if at < true_at + MOTION_S and (way_w := arriving_w.get(device, power_w) - power_w):
+            edge = least if way_w > 0 else most
+            edge[0] -= way_w
+            for phase in phases:
+                edge[phase] -= way_w / len(phases)
+    before = house.before or _sum(house.shown, house.known.at(true_at), -1)
+    a, b, c, d = (min(max(w, low), high) for w, low, high in zip(before, least, most, strict=True))
+    return a, b, c, d
 
 
 def _lately(

@@ -75,6 +75,15 @@ class Known:
         ]
         return max(near) - min(near) if near else 0.0
 
+    def span(self, instant: float, within_s: float) -> tuple[Powers, Powers]:
+        """Return the least and the most powers around ``instant``."""
+        place = min(max(round(instant / STEP_S) - (self.end - STEPS + 1), 0), STEPS - 1)
+        steps = round(within_s / STEP_S)
+        near = [column[max(0, place - steps) : place + steps + 1] for column in self.columns]
+        one, two, three, four = map(min, near)
+        five, six, seven, eight = map(max, near)
+        return (one, two, three, four), (five, six, seven, eight)
+
     def _shifted(self, end: int) -> tuple[list[float], ...]:
         by = min(end - self.end, STEPS)
         if by <= 0:
