@@ -64,3 +64,41 @@ def test_a_charger_that_does_not_hear_of_its_end_is_a_part_of_the_house(code):
 @pytest.mark.parametrize(("code", "decided_w"), [(None, 0.0), (FaultCode.DEVICE_REFUSED, -6000.0)])
 def test_one_that_follows_is_not(code, decided_w):
     assert base_w(code, decided_w) == pytest.approx(6500.0)
+
+
+def heard(house, at, grid_w, car_w, car_at, arriving_w):
+    """Return the house after a grid sample of ``at``, and a car that was heard at ``car_at``."""
+    meter = MeterSample(at, grid_w, (grid_w, 0.0, 0.0), (230.0,) * 3, (abs(grid_w) / 230.0, 0.0, 0.0))
+    car = EvseSample(car_at, EvseState.READY, True, car_w, 6000.0, 6000.0)
+    return follow(
+        house,
+        Snapshot(at, UTC_NOW, INFOS, {"grid": meter}, {}, {"garage": car}, Wishes(), {}),
+        {"garage": arriving_w},
+    )
+
+
+def rested():
+    """A house of 2,200 W, and a car that charges 6,000 W."""
+    house = House()
+    for number in range(10):
+        house = heard(house, 100.0 + number, 8200.0, 6000.0, 100.0 + number, 6000.0)
+    assert house.balance.high_phase_w[0] == pytest.approx(2200.0)
+    return house
+
+
+def test_a_car_that_the_meter_sees_move_before_it_says_so_moves_no_limit():
+    house = heard(rested(), 110.0, 6600.0, 6000.0, 109.5, 4000.0)
+    assert house.balance.high_phase_w[0] == pytest.approx(2200.0)
+    assert house.balance.low_phase_w[0] == pytest.approx(2200.0)
+
+
+def test_a_load_beyond_what_the_car_can_have_done_counts_at_once():
+    house = heard(rested(), 110.0, 9700.0, 6000.0, 109.5, 4000.0)
+    assert house.balance.high_phase_w[0] == pytest.approx(3700.0)
+
+
+def test_once_the_car_rests_the_newest_sample_is_the_truth():
+    house = heard(rested(), 110.0, 6600.0, 6000.0, 109.5, 4000.0)
+    house = heard(house, 112.0, 4500.0, 4000.0, 111.5, 4000.0)
+    house = heard(house, 114.0, 4500.0, 4000.0, 113.5, 4000.0)
+    assert house.balance.high_phase_w[0] == pytest.approx(500.0)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gateway.control.balance import House
-from gateway.control.quality import Point, _running, judged
+from gateway.control.quality import Point, _running, _seen_lag_s, judged
 from gateway.model import Decision, Interval, QualityVerdict, Reason, Rung
 from tests.gateway.control.conftest import UTC_NOW
 
@@ -89,3 +89,38 @@ def test_while_nothing_runs_there_is_nothing_to_judge(judge):
 def test_a_short_time_is_not_judged(judge):
     told = judge(seconds(lambda n: 2500.0, lambda n: -3000.0)[:10])
     assert told.verdict is QualityVerdict.IDLE
+
+
+def watched(grid, own, every_s=1.0):
+    """Points of a meter that is heard ``every_s``."""
+    return tuple(
+        Point(1000.0 + every_s * n, 1000.0 + every_s * n, grid(n), 0.0, own(n), True, None)
+        for n in range(150)
+    )
+
+
+def restless(n):
+    """Moves without a beat."""
+    return 2000.0 * math.sin(n * n / 40.0) if n >= 0 else 0.0
+
+
+@pytest.mark.parametrize("every_s", [1.0, 2.0])
+@pytest.mark.parametrize("late", [2, 5])
+def test_a_meters_lag_is_told_in_seconds_however_often_it_is_heard(late, every_s):
+    points = watched(lambda n: restless(n - late) + 30.0 * math.sin(n * 1.7), restless, every_s)
+    assert _seen_lag_s(points) == pytest.approx(late * every_s)
+
+
+def test_a_swing_with_a_beat_proves_no_delay_for_it_fits_several():
+    def own(n):
+        return 1000.0 * math.sin(n * math.tau / 3.5)
+
+    points = watched(lambda n: own(n - 9) + 400.0 * math.sin(n * 2.9), own)
+    assert _seen_lag_s(points) is None
+
+
+def test_a_single_jump_proves_no_delay_for_it_may_be_a_device_that_came_back():
+    points = watched(
+        lambda n: -1200.0 if n >= 145 else 0.0, lambda n: 1200.0 * (20 <= n < 141) + 300.0 * (n > 147)
+    )
+    assert _seen_lag_s(points) is None
