@@ -7,7 +7,7 @@ faster. While a device moves only half of what a new grid sample says is believe
 b[k+1] = (1-g) b[k] - g (b[k] - b[k-1]) is stable for g < 2/3 alone, and best damped near one half.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import replace
 
 from msgspec import Struct, field
@@ -39,6 +39,7 @@ LONGEST_PERIOD_S = 60.0
 LASTING_S = 60.0
 UNSURE_S, UNSURE_W = 2.0, 200.0
 NOWHERE: Mapping[DeviceId, float] = {}
+NO_REACH: Mapping[DeviceId, Interval] = {}
 
 type Phases = tuple[float, float, float]
 type Told = tuple[DeviceId, float, float, tuple[int, ...]]
@@ -46,7 +47,7 @@ type Told = tuple[DeviceId, float, float, tuple[int, ...]]
 
 class Balance(Struct, frozen=True):
     """``base_w`` is what the house should draw when a decision of now takes effect, without the devices; ``high`` and ``low``
-    are what it draws for limits, as far as the newest grid sample can tell while devices move.
+    are the most and the least that it draws, for limits, as far as the newest grid sample can tell while devices move.
 
     Import positive. ``lasting`` is the range of the estimate over the last minute; ``arriving_w`` is where each device will
     be when a fast one could answer.
@@ -65,7 +66,7 @@ class Balance(Struct, frozen=True):
 
 class House(Struct, frozen=True):
     """What is known of the house: ``net`` is the estimate without devices and sun, ``shown`` what the newest grid sample says with the
-    devices, without the sun; ``firm`` is the estimate that limits are reckoned with, ``before`` the same until that sample came.
+    devices, without the sun; ``firm`` is the most and the least for limits, ``before`` the same until that sample came.
 
     ``period_s`` is how often the grid meter is heard, ``recent`` holds (time, least, most) base powers of the last minute.
     ``balance`` is None while the grid meter is silent; what was learned of it stays.
@@ -75,8 +76,8 @@ class House(Struct, frozen=True):
     heard_at: float | None = None
     net: Powers = NOTHING
     shown: Powers = NOTHING
-    before: Powers | None = None
-    firm: Powers = NOTHING
+    before: tuple[Powers, Powers] | None = None
+    firm: tuple[Powers, Powers] = (NOTHING, NOTHING)
     period_s: float = 1.0
     known: Known = field(default_factory=Known)
     sun: Known = field(default_factory=Known)
@@ -90,8 +91,13 @@ class House(Struct, frozen=True):
         return self.lag_s + self.period_s / 2 + ACTING_S
 
 
-def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, float] = NOWHERE) -> House:
-    """Return the house after ``snapshot``."""
+def follow(
+    previous: House,
+    snapshot: Snapshot,
+    arriving_w: Mapping[DeviceId, float] = NOWHERE,
+    reach_w: Mapping[DeviceId, Interval] = NO_REACH,
+) -> House:
+    """Return the house after ``snapshot``; where the devices arrive and may be by now is what dynamics.py tells."""
     known = previous.known.noted(snapshot.at, _devices(snapshot))
     sun = previous.sun.noted(snapshot.at, _sun(snapshot))
     house = House(
@@ -112,7 +118,7 @@ def follow(previous: House, snapshot: Snapshot, arriving_w: Mapping[DeviceId, fl
         return replace(house, heard_at=None, before=None, recent=())
     if previous.heard_at is None or grid.at > previous.heard_at:
         house = _heard(house, grid, snapshot)
-    return _balanced(house, snapshot.at, arriving_w)
+    return _balanced(house, snapshot.at, arriving_w, reach_w)
 
 
 def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
@@ -134,10 +140,13 @@ def _heard(house: House, grid: MeterSample, snapshot: Snapshot) -> House:
     return replace(heard, expectation=expectation.follow(expected, grid.at, net[0], heard.horizon_s))
 
 
-def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) -> House:
+def _balanced(
+    house: House, now: float, arriving_w: Mapping[DeviceId, float], reach_w: Mapping[DeviceId, Interval]
+) -> House:
     """Return the house with its balance by the sun of now."""
-    sun_now, firm = house.sun.at(now), _firm(house, arriving_w)
-    base, for_limits = _sum(house.net, sun_now, -1), _sum(firm, sun_now, -1)
+    sun_now, firm = house.sun.at(now), _firm(house, arriving_w, reach_w)
+    base = _sum(house.net, sun_now, -1)
+    high, low = _sum(firm[0], sun_now, -1), _sum(firm[1], sun_now, -1)
     base_w = house.expectation.expected_w(house.net[0]) - sun_now[0]
     restless = house.known.moved_w(now, UNSURE_S) > UNSURE_W
     recent = _lately(house.recent, now, base_w, restless=restless)
@@ -145,34 +154,51 @@ def _balanced(house: House, now: float, arriving_w: Mapping[DeviceId, float]) ->
         at=house.heard_at or now,
         base_w=base_w,
         base_phase_w=base[1:],
-        high_w=for_limits[0],
-        low_w=for_limits[0],
-        high_phase_w=for_limits[1:],
-        low_phase_w=for_limits[1:],
+        high_w=high[0],
+        low_w=low[0],
+        high_phase_w=high[1:],
+        low_phase_w=low[1:],
         lasting=Interval(min(r[1] for r in recent), max(r[2] for r in recent)),
         arriving_w=arriving_w,
     )
     return replace(house, firm=firm, balance=balance, recent=recent)
 
 
-def _firm(house: House, arriving_w: Mapping[DeviceId, float]) -> Powers:
-    """Return the estimate before the newest grid sample, moved as little as that sample asks for.
+def _firm(
+    house: House, arriving_w: Mapping[DeviceId, float], reach_w: Mapping[DeviceId, Interval]
+) -> tuple[Powers, Powers]:
+    """Return the most and the least before the newest grid sample, moved as little as that sample asks for.
 
-    Where the devices were at that instant is known only within what they did around it, and may have done since they were heard. Taken
-    for exact, their own moves would look like a load that comes and goes, which the limits would answer with more of them.
+    Where the devices were at that instant is known only within what they did around it, and may have done since they were heard.
+    Taken for exact, their own moves would look like a load that comes and goes, which the limits would answer with more of them.
+    What makes a limit tighter counts as soon as no likely move explains it; what makes it looser, once no possible one does.
     """
     assert house.heard_at is not None
     true_at = house.heard_at - house.lag_s
     lowest, highest = house.known.span(true_at, MOTION_S)
     least, most = list(_sum(house.shown, highest, -1)), list(_sum(house.shown, lowest, -1))
+    likely_least, likely_most = least.copy(), most.copy()
     for device, (at, power_w, phases) in house.known.last.items():
-        if at < true_at + MOTION_S and (way_w := arriving_w.get(device, power_w) - power_w):
-            edge = least if way_w > 0 else most
-            edge[0] -= way_w
-            for phase in phases:
-                edge[phase] -= way_w / len(phases)
-    before = house.before or _sum(house.shown, house.known.at(true_at), -1)
-    a, b, c, d = (min(max(w, low), high) for w, low, high in zip(before, least, most, strict=True))
+        reach = reach_w.get(device, Interval(power_w, power_w))
+        if at < true_at + MOTION_S:
+            way_w = arriving_w.get(device, power_w) - power_w
+            _widen(likely_least if way_w > 0 else likely_most, way_w, phases)
+        _widen(least, max(0.0, reach.max_w - power_w), phases)
+        _widen(most, min(0.0, reach.min_w - power_w), phases)
+    exact = _sum(house.shown, house.known.at(true_at), -1)
+    high, low = house.before or (exact, exact)
+    return _within(likely_least, high, most), _within(least, low, likely_most)
+
+
+def _widen(edge_w: list[float], way_w: float, phases: tuple[int, ...]) -> None:
+    """Move an edge of what the house may draw by a way that a device may have gone."""
+    edge_w[0] -= way_w
+    for phase in phases:
+        edge_w[phase] -= way_w / len(phases)
+
+
+def _within(least: Sequence[float], value: Powers, most: Sequence[float]) -> Powers:
+    a, b, c, d = (min(max(w, low), high) for low, w, high in zip(least, value, most, strict=True))
     return a, b, c, d
 
 

@@ -13,7 +13,16 @@ from statistics import median
 from msgspec import Struct
 
 from gateway.control.balance import STANDBY_W
-from gateway.model import DeviceId, DeviceInfo, DeviceKind, Dynamics, EvseSample, Snapshot, StorageSample
+from gateway.model import (
+    DeviceId,
+    DeviceInfo,
+    DeviceKind,
+    Dynamics,
+    EvseSample,
+    Interval,
+    Snapshot,
+    StorageSample,
+)
 
 DEFAULTS = {DeviceKind.STORAGE: Dynamics(0.5, 3000.0), DeviceKind.EVSE: Dynamics(2.5, 2000.0)}
 """An unknown charger is taken for a slow one: beside a battery it is then sent seldom, rests, and can be learned."""
@@ -31,6 +40,8 @@ REST_S = 4.0
 OFFSET_SHARE = 0.1
 MOST_OFFSET_W = 1000.0
 RUNNING_W = 200.0
+UNKNOWN_S = 6.0
+"""So long an order may take to be followed by a device of which nothing is measured."""
 AHEAD_S = 0.4
 """How far ahead a device's power is told: the dead time of a fast one."""
 
@@ -59,11 +70,14 @@ class Track(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Movements:
-    """``arriving_w`` is where each device will be ``AHEAD_S`` from now, as far as its orders and dynamics tell."""
+    """``arriving_w`` is where each device will be ``AHEAD_S`` from now, as far as its orders and dynamics tell; ``reach_w`` where it may
+    be by now: on its way there, or, while nothing is measured, at whatever it was told lately.
+    """
 
     tracks: Mapping[DeviceId, Track] = field(default_factory=dict)
     dynamics: Mapping[DeviceId, Dynamics] = field(default_factory=dict)
     arriving_w: Mapping[DeviceId, float] = field(default_factory=dict)
+    reach_w: Mapping[DeviceId, Interval] = field(default_factory=dict)
 
 
 def recalled(dynamics: Mapping[DeviceId, Dynamics]) -> Movements:
@@ -88,7 +102,7 @@ def _expected(info: DeviceInfo) -> Dynamics:
 def follow(previous: Movements, snapshot: Snapshot) -> Movements:
     """Return the movements after ``snapshot``; a silent device keeps what was learned of it."""
     tracks: dict[DeviceId, Track] = {}
-    dynamics, arriving = dict(previous.dynamics), {}
+    dynamics, arriving, reach = dict(previous.dynamics), {}, {}
     samples: tuple[tuple[DeviceId, StorageSample | EvseSample | None], ...]
     samples = (*snapshot.storages.items(), *snapshot.evses.items())
     for device, sample in samples:
@@ -112,7 +126,10 @@ def follow(previous: Movements, snapshot: Snapshot) -> Movements:
             arriving[device] = _arriving_w(track, track.measured, snapshot.at + AHEAD_S)
         else:  # where it is now is a better guess than where it should be
             arriving[device] = sample.power_w
-    return Movements(tracks, dynamics, arriving)
+        told_w = [] if track.measured else _told_lately(track, snapshot.at)
+        may_w = (sample.power_w, arriving[device], *told_w)
+        reach[device] = Interval(min(may_w), max(may_w))
+    return Movements(tracks, dynamics, arriving, reach)
 
 
 def _room(sample: StorageSample | EvseSample, order_w: float) -> bool:
@@ -191,6 +208,12 @@ def _corrected(measured: Dynamics, order: Point, seen: Point) -> Dynamics:
     missed_w = min(max(seen[1] - order[1], -MOST_OFFSET_W), MOST_OFFSET_W)
     offset_w = measured.offset_w + OFFSET_SHARE * (missed_w - measured.offset_w)
     return replace(measured, offset_w=offset_w) if abs(offset_w - measured.offset_w) > 0.5 else measured
+
+
+def _told_lately(track: Track, now: float) -> list[float]:
+    """Return the orders that a device of unknown dead time may be about to follow, the one that stood before them included."""
+    gone = sum(told_at <= now - UNKNOWN_S for told_at, _ in track.orders)
+    return [power_w for _, power_w in track.orders[max(0, gone - 1) :]]
 
 
 def _arriving_w(track: Track, dynamics: Dynamics, at: float) -> float:

@@ -68,7 +68,7 @@ def advance(memory: Memory, told: Snapshot, tables: ControlTables) -> tuple[Memo
     watch = plausibility.follow(memory.watch, raw, tables.grid)
     seen = plausibility.believed(raw, watch)
     moves = dynamics.follow(memory.moves, seen)
-    house = housed(memory.house, seen, moves.arriving_w)
+    house = housed(memory.house, seen, moves.arriving_w, moves.reach_w)
     watched = quality.follow(memory.watched, raw, house)
     exports = excursions.follow(memory.exports, seen, tables.grid)
     demand = demand_peak.follow(memory.demand, seen, tables.grid, tables.time_zone)

@@ -14,6 +14,7 @@ from gateway.model import (
     DeviceKind,
     EvseSample,
     EvseState,
+    Interval,
     MeterRole,
     MeterSample,
     Reason,
@@ -74,6 +75,7 @@ def heard(house, at, grid_w, car_w, car_at, arriving_w):
         house,
         Snapshot(at, UTC_NOW, INFOS, {"grid": meter}, {}, {"garage": car}, Wishes(), {}),
         {"garage": arriving_w},
+        {"garage": Interval(min(car_w, arriving_w), max(car_w, arriving_w))},
     )
 
 
