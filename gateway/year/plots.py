@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import ceil, floor, log10
 
 import numpy as np
 
@@ -110,13 +111,20 @@ def _y(value: float, low: float, top: float) -> float:
 
 
 def _axis(low: float, top: float, unit: str) -> str:
-    parts = []
-    for value in np.linspace(low, top, 6):
-        y = _y(float(value), low, top)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+    """Return rules at round values, the zero among them drawn darker."""
+    parts, step = [], _round_step((top - low) / 5)
+    for number in range(ceil(low / step), floor(top / step) + 1):
+        y, colour = _y(number * step, low, top), "#ddd" if number else "#888"
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number * step:.10g}</text>')
     parts.append(f'<text x="8" y="{TOP - 10}">{escape(unit)}</text>')
     return "".join(parts)
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below ``least``."""
+    power = 10.0 ** floor(log10(max(least, 1e-9)))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= least * 0.999)
 
 
 def _bar(x: float, width: float, begin: float, end: float, low: float, top: float, colour: str) -> str:

@@ -90,8 +90,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 f"## A year on the tariff *{name}*",
                 section(name, found[name], seconds[name], arguments),
             )
-            command.draw(Path("docs/images/value") / name, found[name], asked.record, "EUR")
-        print(report.table([r.result for r in found[name].values()], "EUR"))
+            command.draw(Path("docs/images/value") / name, found[name], asked.record, currency(name))
+        print(report.table([r.result for r in found[name].values()], currency(name)))
     return {
         "value": {
             name: {
@@ -103,10 +103,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def currency(tariff: str) -> str:
+    """Return what a tariff's prices are in."""
+    return "EUR" if tariff == "dynamic" else "GBP"
+
+
 def section(name: str, runs: Mapping[Strategy, Run], seconds: float, arguments: argparse.Namespace) -> str:
     """Return the section of the document."""
     results = [r.result for r in runs.values()]
-    currency = "EUR" if name == "dynamic" else "GBP"
     begins = (
         f"{TITLES.get(name, name)}. {arguments.value_days} days, planned anew every {arguments.value_every_h} h; "
         f"{seconds:.0f} s on this machine (`scripts/bench value --docs`)."
@@ -115,9 +119,9 @@ def section(name: str, runs: Mapping[Strategy, Run], seconds: float, arguments: 
         [
             begins,
             "",
-            report.table(results, currency),
+            report.table(results, currency(name)),
             "",
-            report.verdict(results, currency),
+            report.verdict(results, currency(name)),
             "",
             f"![Bill and wear of each way](images/value/{name}/money.svg)",
             f"![The mean day](images/value/{name}/day.svg)",
