@@ -178,8 +178,10 @@ def _firm(
     lowest, highest = house.known.span(true_at, MOTION_S)
     least, most = list(_sum(house.shown, highest, -1)), list(_sum(house.shown, lowest, -1))
     likely_least, likely_most = least.copy(), most.copy()
-    for device, (at, power_w, phases) in house.known.last.items():
-        reach = reach_w.get(device, Interval(power_w, power_w))
+    for device, reach in reach_w.items():
+        if (last := house.known.last.get(device)) is None:
+            continue
+        at, power_w, phases = last
         if at < true_at + MOTION_S:
             way_w = arriving_w.get(device, power_w) - power_w
             _widen(likely_least if way_w > 0 else likely_most, way_w, phases)

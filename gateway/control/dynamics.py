@@ -5,7 +5,7 @@ over the last steps, so that one step that a limit or a late poll has spoiled do
 defaults hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from statistics import median
@@ -71,7 +71,7 @@ class Track(Struct, frozen=True, gc=False):
 @dataclass(frozen=True, slots=True)
 class Movements:
     """``arriving_w`` is where each device will be ``AHEAD_S`` from now, as far as its orders and dynamics tell; ``reach_w`` where it may
-    be by now: on its way there, or, while nothing is measured, at whatever it was told lately.
+    be by now, if it moves: on its way there, or, while nothing is measured, at whatever it was told lately.
     """
 
     tracks: Mapping[DeviceId, Track] = field(default_factory=dict)
@@ -126,9 +126,13 @@ def follow(previous: Movements, snapshot: Snapshot) -> Movements:
             arriving[device] = _arriving_w(track, track.measured, snapshot.at + AHEAD_S)
         else:  # where it is now is a better guess than where it should be
             arriving[device] = sample.power_w
-        told_w = [] if track.measured else _told_lately(track, snapshot.at)
-        may_w = (sample.power_w, arriving[device], *told_w)
-        reach[device] = Interval(min(may_w), max(may_w))
+        may_w = (
+            sample.power_w,
+            arriving[device],
+            *(() if track.measured else _told_lately(track, snapshot.at)),
+        )
+        if (least_w := min(may_w)) < (most_w := max(may_w)):
+            reach[device] = Interval(least_w, most_w)
     return Movements(tracks, dynamics, arriving, reach)
 
 
@@ -210,10 +214,12 @@ def _corrected(measured: Dynamics, order: Point, seen: Point) -> Dynamics:
     return replace(measured, offset_w=offset_w) if abs(offset_w - measured.offset_w) > 0.5 else measured
 
 
-def _told_lately(track: Track, now: float) -> list[float]:
-    """Return the orders that a device of unknown dead time may be about to follow, the one that stood before them included."""
-    gone = sum(told_at <= now - UNKNOWN_S for told_at, _ in track.orders)
-    return [power_w for _, power_w in track.orders[max(0, gone - 1) :]]
+def _told_lately(track: Track, now: float) -> Iterator[float]:
+    """Yield the orders that a device of unknown dead time may be about to follow, the one that stood before them included."""
+    for told_at, power_w in reversed(track.orders):
+        yield power_w
+        if told_at <= now - UNKNOWN_S:
+            return
 
 
 def _arriving_w(track: Track, dynamics: Dynamics, at: float) -> float:
