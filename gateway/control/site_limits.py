@@ -30,6 +30,8 @@ FUSE_MARGIN = 0.97
 MARGIN_W = 50.0
 """Distance kept from an import or export limit: what the meter's noise and the devices' steps may add."""
 
+AIMED_SHARE = 0.99
+"""Of the cap that keeps the month's peak: who cannot give so little owes it until late in the interval."""
 
 SIMULTANEITY = (1.0, 0.80, 0.75, 0.70, 0.65, 0.60, 0.55, 0.50, 0.45)
 """§14a EnWG, by the number of devices behind an energy management: reference/needs.md 2.9."""
@@ -107,7 +109,8 @@ def group_limits(
 def peak_limit(cap_w: float, balance: Balance, devices: Iterable[DeviceId]) -> GroupLimit:
     """Return the aim to keep the import at ``cap_w``, for the month's demand peak."""
     reason = Reason(Rung.PLAN, "peak_target")
-    return GroupLimit(reason, dict.fromkeys(devices, 1.0), _importing(cap_w, balance), soft=True)
+    aimed = _importing(cap_w * AIMED_SHARE, balance)
+    return GroupLimit(reason, dict.fromkeys(devices, 1.0), aimed, soft=True)
 
 
 def dimmed_w(least_w: float, devices: Mapping[DeviceId, DeviceInfo]) -> float:

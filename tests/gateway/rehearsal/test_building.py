@@ -36,6 +36,5 @@ def test_cars_with_time_give_what_the_office_draws_over_its_target():
     cars = [Session(n, 0.0, 4 * HOUR_S, 2000.0) for n in range(10)]
     office_w = [20_000.0] * 2 + [45_000.0] + [20_000.0] * 3
     day = play(cars, office_w, target_w=38_000.0)
-    # These chargers give nothing below 1,380 W either, which none of them says: what they owe is made up for late in the interval.
-    assert day.peak_w <= 1.006 * 38_000.0
+    assert day.peak_w <= 1.005 * 38_000.0
     assert SLOT_S * len(office_w) < 4 * HOUR_S
